@@ -1,0 +1,8 @@
+//! Pure encodings of the outside world: algorithms, public keys, key files, signatures, addresses.
+//!
+//! Nothing here opens a file or a socket. Every parser takes hostile input: it has a size limit,
+//! returns a typed error and never panics. Modules stand in dependency order.
+
+pub mod algorithm;
+pub mod public;
+pub mod private;

@@ -1,0 +1,35 @@
+//! Observes each use of a key and clears it: the last stage before the key itself.
+//!
+//! What it hands on, [`Cleared`], is bound to exactly one use (which key, which operation, which
+//! message), and a storage takes all of these from it, so clearance for one thing cannot be spent
+//! on another. Usage windows and indicators take their place here, between [`Admitted`] and
+//! [`Cleared`].
+
+use crate::lifecycle::Admitted;
+
+/// One use of a private key that has passed every stage; a storage carries out nothing else.
+///
+/// `U` is one of [`crate::lifecycle::uses`]. Made by [`observe`] only, never cloned, spent by
+/// the storage.
+#[derive(Debug)]
+pub struct Cleared<U>(U);
+
+impl<U> Cleared<U> {
+    /// What was cleared.
+    pub fn what(&self) -> &U {
+        &self.0
+    }
+}
+
+/// Observes an admitted use and clears it.
+pub(crate) fn observe<U>(admitted: Admitted<U>) -> Cleared<U> {
+    Cleared(admitted.into_use())
+}
+
+#[cfg(test)]
+impl<U> Cleared<U> {
+    /// Clears anything, for tests of what comes after.
+    pub(crate) fn for_test(what: U) -> Self {
+        Self(what)
+    }
+}

@@ -1,0 +1,49 @@
+//! The uses of a private key. There are these four and no others.
+
+use kms_formats::private::PrivateKey;
+
+use crate::key::Algorithm;
+use crate::key::KeyId;
+use crate::key::ManagedKey;
+use crate::key::Purpose;
+use crate::key::Scheme;
+
+/// Making a key pair.
+#[derive(Debug)]
+pub struct Generate {
+    /// The id it will have.
+    pub id: KeyId,
+    /// Its algorithm.
+    pub algorithm: Algorithm,
+    /// Its purpose.
+    pub purpose: Purpose,
+}
+
+/// Taking in a private key from outside.
+#[derive(Debug)]
+pub struct Import<'a> {
+    /// The id it will have.
+    pub id: KeyId,
+    /// Its purpose.
+    pub purpose: Purpose,
+    /// The private half, which tells its algorithm.
+    pub material: &'a PrivateKey,
+}
+
+/// Signing a message.
+#[derive(Debug)]
+pub struct Sign<'a> {
+    /// The key.
+    pub key: &'a ManagedKey,
+    /// What is signed: the message, or its digest where `scheme` says so.
+    pub message: &'a [u8],
+    /// How.
+    pub scheme: Scheme,
+}
+
+/// Removing the private half for ever.
+#[derive(Debug)]
+pub struct Destroy<'a> {
+    /// The key.
+    pub key: &'a ManagedKey,
+}
