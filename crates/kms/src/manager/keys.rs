@@ -1,5 +1,7 @@
 //! Making, bringing in, finding, listing and naming keys.
 
+use std::sync::Arc;
+
 use kms_formats::private::ParsedPrivateKey;
 
 use crate::access::Permission;
@@ -28,6 +30,8 @@ use crate::manager::KeyManager;
 use crate::manager::NewKey;
 use crate::manager::Refused;
 use crate::manager::rotation::Lineage;
+use crate::manager::table::HeldLabel;
+use crate::manager::table::Slot;
 use crate::manager::way::Way;
 use crate::storage;
 use crate::store::StoreError;
@@ -52,7 +56,7 @@ impl KeyManager {
         self.operation(caller, EventType::KeyCreated, |way| {
             let target = Target::NewKey { label, purpose: new.purpose };
             let grant = way.authorize(Permission::KeyCreate, &target)?;
-            let naming = self.reserve_label(label)?;
+            let _held = self.hold_label(label)?;
             let algorithm = new.algorithm.unwrap_or(new.purpose.default_algorithm());
             let policy = self.policy_for(&new)?;
             let id = self.next_key_id()?;
@@ -63,7 +67,6 @@ impl KeyManager {
             let made = (Origin::Generated, public_key, way.now);
             let key = new_record(id, label, &new, &policy, made);
             let key = self.enter(way, key, &policy, new.activate)?;
-            drop(naming);
             Ok(key)
         })
     }
@@ -86,7 +89,7 @@ impl KeyManager {
         self.operation(caller, EventType::KeyImported, |way| {
             let target = Target::NewKey { label, purpose: new.purpose };
             let grant = way.authorize(Permission::KeyImport, &target)?;
-            let naming = self.reserve_label(label)?;
+            let _held = self.hold_label(label)?;
             if let Some(wanted) = new.algorithm
                 && wanted != parsed.key.algorithm
             {
@@ -102,7 +105,6 @@ impl KeyManager {
             let made = (Origin::Imported, public_key, way.now);
             let key = new_record(id, label, &new, &policy, made);
             let key = self.enter(way, key, &policy, new.activate)?;
-            drop(naming);
             Ok(key)
         })
     }
@@ -168,7 +170,7 @@ impl KeyManager {
         label: &Label,
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRenamed, |way| {
-            let naming = self.reserve_label(label)?;
+            let _held = self.hold_label(label)?;
             let slot = self.find(key)?;
             let current = slot.read().clone();
             _ = way.authorize_key(Permission::KeyRead, &current)?;
@@ -189,16 +191,22 @@ impl KeyManager {
                 **guard = key;
             }
             self.keys.rename(&current.label, label);
-            drop(naming);
             Ok(ManagedKey { label: label.clone(), ..current })
         })
     }
 
+    /// Holds a label for a new key. A label is free again once its current key is destroyed.
+    pub(crate) fn hold_label(&self, label: &Label) -> Result<HeldLabel<'_>, Error> {
+        let taken = || Error::from(Refused::LabelTaken(label.clone()));
+        let held = HeldLabel::hold(&self.naming, label).ok_or_else(taken)?;
+        match self.keys.find(&KeyRef::Label(label.clone())) {
+            Some(slot) if slot.read().state != KeyState::Destroyed => Err(taken()),
+            Some(_) | None => Ok(held),
+        }
+    }
+
     /// Finds a key, or says which names are like the one that was not found.
-    pub(crate) fn find(
-        &self,
-        key: &KeyRef,
-    ) -> Result<std::sync::Arc<crate::manager::table::Slot>, Error> {
+    pub(crate) fn find(&self, key: &KeyRef) -> Result<Arc<Slot>, Error> {
         self.keys.find(key).ok_or_else(|| {
             let like = match key {
                 KeyRef::Id(_) => Vec::new(),

@@ -5,7 +5,9 @@
 //! record of the suspension that forbids it.
 
 use std::collections::HashMap;
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 use std::sync::RwLockReadGuard;
@@ -104,6 +106,32 @@ impl KeyTable {
             .collect();
         near.sort();
         near.into_iter().take(3).map(|(_, known)| known).collect()
+    }
+}
+
+/// Labels that keys are being made under, so that of two who want one label at once one is told.
+#[derive(Debug, Default)]
+pub(crate) struct Naming(HashSet<String>);
+
+/// A label held for a key that is being made; let go when dropped.
+#[derive(Debug)]
+pub(crate) struct HeldLabel<'a> {
+    held: &'a Mutex<Naming>,
+    folded: String,
+}
+
+impl<'a> HeldLabel<'a> {
+    /// Holds `label`, unless someone else does.
+    pub(crate) fn hold(held: &'a Mutex<Naming>, label: &Label) -> Option<Self> {
+        let folded = label.folded();
+        let mut naming = held.lock().unwrap_or_else(PoisonError::into_inner);
+        naming.0.insert(folded.clone()).then_some(Self { held, folded })
+    }
+}
+
+impl Drop for HeldLabel<'_> {
+    fn drop(&mut self) {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).0.remove(&self.folded);
     }
 }
 
