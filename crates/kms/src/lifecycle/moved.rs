@@ -48,7 +48,13 @@ impl Moved {
         let mut moved = Self { key: key.clone(), steps: Vec::new() };
         if let Some(at) = expired(key, now) {
             moved.enter(KeyState::Expired, at);
-            moved.record(key.state, at, (SYSTEM, expiration_reason(at)));
+            moved.steps.push(Move {
+                from: Some(key.state),
+                to: KeyState::Expired,
+                at,
+                by: SYSTEM.to_owned(),
+                reason: expiration_reason(at),
+            });
         }
         moved
     }
@@ -75,7 +81,8 @@ impl Moved {
         if to != from {
             self.enter(to, at);
         }
-        self.record(from, at, (ctx.by, ctx.reason.to_string()));
+        let (by, reason) = (ctx.by.to_owned(), ctx.reason.to_string());
+        self.steps.push(Move { from: Some(from), to, at, by, reason });
         self
     }
 
@@ -106,11 +113,6 @@ impl Moved {
             | KeyState::Suspended
             | KeyState::Archived => {}
         }
-    }
-
-    fn record(&mut self, from: KeyState, at: Timestamp, (by, reason): (&str, String)) {
-        let (by, to) = (by.to_owned(), self.key.state);
-        self.steps.push(Move { from: Some(from), to, at, by, reason });
     }
 }
 

@@ -156,6 +156,8 @@ mod tests {
             let needed = needs_rotation(&aged(state, 400), &policy, now());
             assert_eq!(needed, state == KeyState::Active, "{state}");
         }
+        let expired = ManagedKey { expires_at: Some(now()), ..aged(KeyState::Active, 400) };
+        assert!(!needs_rotation(&expired, &policy, now()));
     }
 
     #[test]

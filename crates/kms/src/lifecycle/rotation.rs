@@ -93,9 +93,9 @@ pub fn complete_rotation(
     Ok(old.step(Transition::CompleteRotation, ctx))
 }
 
-/// Retires a rotating consensus key and puts its successor into use, in one step: at no moment may
-/// both sign, or neither unless the step is lost as a whole. Its own function, because the caller
-/// chooses the height and hands the sign state over.
+/// Retires a rotating consensus key and puts its successor into use in one step, so that at no
+/// moment both may sign. A function of its own, because the caller chooses the height at which, and
+/// hands the sign state over.
 ///
 /// # Errors
 /// [`Refusal::State`] for either, [`Refusal::NotConsensus`], [`Refusal::NoSuccessor`],
@@ -137,7 +137,8 @@ pub fn abort_rotation(
 /// Refuses a successor that is the key itself, or has another purpose or a forbidden algorithm.
 fn fits(key: &ManagedKey, successor: Successor<'_>) -> Result<(), Refusal> {
     let (new, algorithm) = (successor.key, successor.key.algorithm());
-    if new.id == key.id || new.public_key == key.public_key {
+    // Compared as keys: the same one may have come in twice, under two ids.
+    if new.public_key == key.public_key {
         return Err(Refusal::SelfSuccessor { key: key.label.clone() });
     }
     if new.purpose != key.purpose {

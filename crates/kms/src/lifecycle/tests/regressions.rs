@@ -1,4 +1,4 @@
-//! What an earlier lifecycle manager did wrong, each as a rule.
+//! Mistakes that a lifecycle manager is easily made with, each as a rule.
 
 use crate::key::KeyState;
 use crate::key::ManagedKey;
@@ -30,7 +30,7 @@ fn rotate_from(state: KeyState) -> Refusal {
     begin_rotation(&key_in(state), scene.successor(&key("next")), &scene.ctx()).unwrap_err()
 }
 
-// LC-1: rotation checked neither the state of the old key nor the successor.
+// Rotation asks for the state of the old key and for a real successor.
 
 #[test]
 fn rotate_from_destroyed_is_refused() {
@@ -91,7 +91,7 @@ fn recorded_steps_name_the_state_that_was() {
     }
 }
 
-// LC-2: the signer never asked.
+// The signer asks for the state.
 
 #[test]
 fn suspended_expired_and_compromised_keys_do_not_sign() {
@@ -102,7 +102,7 @@ fn suspended_expired_and_compromised_keys_do_not_sign() {
     }
 }
 
-// LC-3: approvals, strength, grace period and MFA had no reader; see also `guards.rs`.
+// What a policy asks for is asked for; see also `guards.rs`.
 
 #[test]
 fn approval_is_never_taken_for_granted() {
@@ -111,8 +111,7 @@ fn approval_is_never_taken_for_granted() {
     assert!(activate(&key_in(KeyState::Created), &scene.ctx()).is_err());
 }
 
-// LC-4: a successor that was only named by id was never activated, and the old key rotated for
-// ever. Here the successor is a key, and nothing completes without it.
+// A successor is a key, not an id, and nothing completes without it.
 
 #[test]
 fn rotation_is_not_completed_with_a_successor_that_was_never_activated() {
@@ -124,7 +123,7 @@ fn rotation_is_not_completed_with_a_successor_that_was_never_activated() {
     assert!(matches!(refused, Err(Refusal::SuccessorState { state: KeyState::Created, .. })));
 }
 
-// LC-5: only Active keys expired, and zero days meant at once.
+// Whatever is in use expires, and zero days do not mean at once.
 
 #[test]
 fn rotating_and_suspended_keys_expire_too() {
@@ -147,7 +146,7 @@ fn zero_days_means_never() {
     assert!(!needs_rotation(&key, &scene.policy, far));
 }
 
-// LC-6: rotating, deactivated, expired, archived and created keys could not be marked.
+// A compromise can be found out in every state.
 
 #[test]
 fn every_key_but_a_destroyed_one_can_be_marked_compromised() {
@@ -159,7 +158,7 @@ fn every_key_but_a_destroyed_one_can_be_marked_compromised() {
     }
 }
 
-// LC-7: destroying left the private half where it was.
+// Destroying takes the private half away, and nothing else does.
 
 #[test]
 fn destroyed_record_admits_the_removal_of_the_private_half() {
@@ -169,7 +168,7 @@ fn destroyed_record_admits_the_removal_of_the_private_half() {
     assert!(admit_destroy(Destroy { key: &destroyed }).is_ok());
 }
 
-// LC-8: policies were overwritten silently, and rotation was counted from creation.
+// Policies are not overwritten silently, and age counts from activation.
 
 #[test]
 fn registering_a_policy_twice_is_refused() {

@@ -5,6 +5,7 @@ use crate::key::KeyId;
 use crate::key::KeyState;
 use crate::key::ManagedKey;
 use crate::key::Purpose;
+use crate::lifecycle::KeyLifecyclePolicy;
 use crate::lifecycle::Refusal;
 use crate::lifecycle::Rotation;
 use crate::lifecycle::Successor;
@@ -17,6 +18,7 @@ use crate::lifecycle::complete_consensus_rotation;
 use crate::lifecycle::complete_rotation;
 use crate::lifecycle::deactivate;
 use crate::lifecycle::destroy;
+use crate::lifecycle::expire;
 use crate::lifecycle::mark_compromised;
 use crate::lifecycle::reactivate;
 use crate::lifecycle::schedule_destroy;
@@ -113,18 +115,15 @@ fn successor_may_have_another_algorithm_if_purpose_and_its_own_policy_allow_it()
     let (old, mut new) = keys(KeyState::Created);
     new.public_key = public_key(Algorithm::Rsa2048, 3);
     assert!(begin(&old, &new).is_ok());
-    let own = crate::lifecycle::KeyLifecyclePolicy {
-        minimum_strength_bits: 128,
-        ..crate::lifecycle::KeyLifecyclePolicy::high_security()
-    };
+    let own =
+        KeyLifecyclePolicy { minimum_strength_bits: 128, ..KeyLifecyclePolicy::high_security() };
     let successor = Successor { key: &new, policy: &own };
     assert_eq!(
         begin_rotation(&old, successor, &scene.ctx()).unwrap_err().to_string(),
         "policy high-security does not allow rsa2048"
     );
     scene.policy.allowed_algorithms = vec![Algorithm::Ed25519];
-    let successor =
-        Successor { key: &new, policy: &crate::lifecycle::KeyLifecyclePolicy::standard() };
+    let successor = Successor { key: &new, policy: &KeyLifecyclePolicy::standard() };
     assert!(begin_rotation(&old, successor, &scene.ctx()).is_ok());
     let (old, mut new) = consensus_keys();
     new.public_key = public_key(Algorithm::P256, 3);
@@ -233,11 +232,23 @@ fn consensus_keys_change_over_in_one_step() {
 }
 
 #[test]
+fn consensus_keys_change_over_to_the_linked_successor_only() {
+    let scene = Scene::default();
+    let (old, new) = consensus_keys();
+    let (old, _) = pair(begin(&old, &new).unwrap());
+    let other = ManagedKey { purpose: Purpose::Consensus, ..key("other") };
+    assert!(matches!(
+        complete_consensus_rotation(&old, scene.successor(&other), &scene.ctx()),
+        Err(Refusal::OtherSuccessor { .. })
+    ));
+}
+
+#[test]
 fn successor_of_a_consensus_key_lives_under_its_own_policy() {
     let scene = Scene::default();
     let (old, new) = consensus_keys();
     let (old, new) = pair(begin(&old, &new).unwrap());
-    let mut own = crate::lifecycle::KeyLifecyclePolicy::validator();
+    let mut own = KeyLifecyclePolicy::validator();
     let successor = Successor { key: &new, policy: &own };
     let done = complete_consensus_rotation(&old, successor, &scene.ctx()).unwrap();
     assert_eq!(done.new.key.expires_at, None);
@@ -301,7 +312,7 @@ fn expiry_that_is_not_recorded_lets_no_consensus_key_take_over() {
         refused.to_string(),
         "key val is rotating and may sign; two consensus keys must not"
     );
-    let expired = crate::lifecycle::expire(&rotating, &late.ctx()).unwrap().key;
+    let expired = expire(&rotating, &late.ctx()).unwrap().key;
     assert!(activate_after(&expired, &linked, &late.ctx()).is_ok());
 }
 
