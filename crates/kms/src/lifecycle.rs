@@ -3,7 +3,7 @@
 //! It decides which state may follow which ([`allowed`]), whether a move is made now ([`activate`],
 //! [`begin_rotation`] and the others, each giving the key's new value and its history, or a
 //! [`Refusal`]), what may be done in a state ([`permits`]), whether a private key may be used now
-//! ([`Admitted`]), what time alone has caused ([`due`]) and what is to be reported
+//! ([`Admitted`]), what time alone has caused ([`due()`]) and what is to be reported
 //! ([`LifecycleReport`]).
 //!
 //! It never touches a disk, takes a lock or asks a clock: values in, values out. Invariants:
@@ -12,7 +12,7 @@
 //! - Nothing leaves Destroyed, and nothing that stopped for good ever signs again.
 //! - Of a lineage of consensus keys at most one may sign.
 //! - No decision made by time gives a key back into use. A key past its expiration date is expired
-//!   whether or not that was recorded; once recorded ([`due`]), a clock that goes back changes
+//!   whether or not that was recorded; once recorded ([`due()`]), a clock that goes back changes
 //!   nothing. So whoever opens a home, and whoever sees a step due, records it before all else.
 //!
 //! What time alone takes away is only as good as the clock: the caller refuses a `now` that has

@@ -10,7 +10,7 @@ use crate::time::Timestamp;
 ///
 /// An ordered destruction changes nothing before it is done. Time turns nothing into a state that
 /// signs; but what it has turned into Expired is for ever only once it is recorded, see
-/// [`crate::lifecycle::due`].
+/// [`crate::lifecycle::due()`].
 pub fn state_at(key: &ManagedKey, now: Timestamp) -> KeyState {
     if expired(key, now).is_some() { KeyState::Expired } else { key.state }
 }
