@@ -2,7 +2,7 @@
 //!
 //! It decides which state may follow which ([`allowed`]), whether a move is made now ([`activate`],
 //! [`begin_rotation`] and the others, each giving the key's new value and its history, or a
-//! [`Refusal`]), what may be done in a state ([`permits`]), whether a private key may be used now
+//! [`Refusal`]), what may be done in a state ([`permits()`]), whether a private key may be used now
 //! ([`Admitted`]), what time alone has caused ([`due()`]) and what is to be reported
 //! ([`LifecycleReport`]).
 //!
