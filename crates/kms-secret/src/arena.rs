@@ -186,7 +186,11 @@ mod tests {
     #[test]
     fn every_kind_is_zero_writable_and_whole_pages() {
         for kind in MemoryKind::BEST_FIRST {
-            let mapping = Mapping::of_kind(kind, 5000).expect("this machine has every kind");
+            let Some(mapping) = Mapping::of_kind(kind, 5000) else {
+                assert_ne!(kind, MemoryKind::Plain);
+                eprintln!("SKIPPED: this machine refuses {kind}");
+                continue;
+            };
             assert_eq!(mapping.kind(), kind);
             assert_eq!(mapping.len(), 5000usize.next_multiple_of(page_bytes()));
             // SAFETY: the mapping is ours, readable and writable over its length.

@@ -40,5 +40,4 @@ pub use read::read_secret_file;
 pub use read::read_secret_line;
 pub use secret_bytes::SecretBytes;
 pub use stack::burn_stack;
-pub use stack::burn_stack_deep;
 pub use write::write_secret;

@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 use zeroize::ZeroizeOnDrop;
 
 use crate::heap::HEAP;
-use crate::stack::burn_stack;
+use crate::stack::burn_shallow;
 use crate::wipe::wipe_slice;
 
 /// Secret bytes in locked memory: wiped on drop, compared in constant time, printed as their length only.
@@ -107,12 +107,13 @@ impl SecretBytes {
 
     /// Encodes as base64 with padding (RFC 4648 section 4), without branches or table look-ups on the bytes.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the encoder is given the length it asks for")]
     pub fn to_base64(&self) -> Self {
         let encoded = Self::make(Base64::encoded_len(self.expose()), |text| {
             Base64::encode(self.expose(), text)
                 .expect("the place has the length that was asked for");
         });
-        burn_stack();
+        burn_shallow();
         encoded
     }
 
@@ -121,19 +122,20 @@ impl SecretBytes {
     pub fn from_base64(text: &[u8]) -> Option<Self> {
         let mut bytes = Self::zeroed(text.len().div_ceil(4) * 3);
         let decoded = Base64::decode(text, bytes.expose_mut()).map(<[u8]>::len);
-        burn_stack();
+        burn_shallow();
         bytes.truncate(decoded.ok()?);
         Some(bytes)
     }
 
     /// Encodes as lower-case hexadecimal (RFC 4648 section 8), without branches or table look-ups on the bytes.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "the encoder is given the length it asks for")]
     pub fn to_hex(&self) -> Self {
         let encoded = Self::make(base16ct::encoded_len(self.expose()), |text| {
             base16ct::lower::encode(self.expose(), text)
                 .expect("the place has the length that was asked for");
         });
-        burn_stack();
+        burn_shallow();
         encoded
     }
 
@@ -142,7 +144,7 @@ impl SecretBytes {
     pub fn from_hex(text: &[u8]) -> Option<Self> {
         let mut bytes = Self::zeroed(text.len() / 2);
         let decoded = base16ct::mixed::decode(text, bytes.expose_mut()).map(<[u8]>::len);
-        burn_stack();
+        burn_shallow();
         (decoded.ok()? == bytes.len()).then_some(bytes)
     }
 
