@@ -8,6 +8,16 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::access::AccessFault;
+use crate::access::ChangePassphraseError;
+use crate::access::ChangeRefused;
+use crate::access::Denied;
+use crate::access::EnrollError;
+use crate::access::LoginError;
+use crate::access::LoginRefused;
+use crate::access::MfaRequired;
+use crate::access::PassphraseError;
+use crate::access::SessionRefused;
+use crate::access::WeakPassphrase;
 use crate::audit::AuditFault;
 use crate::durable::DiskError;
 use crate::durable::LockError;
@@ -36,9 +46,27 @@ pub enum Error {
 /// Policy says no; safe to tell the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum Refused {
-    /// Who asks, or what they may do.
+    /// The session is none, or no more.
     #[error(transparent)]
-    Access(#[from] crate::access::Refusal),
+    Session(#[from] SessionRefused),
+    /// What the caller may do.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A second factor is needed.
+    #[error(transparent)]
+    Mfa(#[from] MfaRequired),
+    /// Who the caller says they are.
+    #[error(transparent)]
+    Login(#[from] LoginRefused),
+    /// What may be changed of principals and roles.
+    #[error(transparent)]
+    Change(#[from] ChangeRefused),
+    /// What a passphrase must be.
+    #[error(transparent)]
+    Passphrase(#[from] WeakPassphrase),
+    /// No such principal.
+    #[error("principal {0} is not here")]
+    PrincipalNotFound(String),
     /// What the key may do now.
     #[error(transparent)]
     Lifecycle(#[from] lifecycle::Refusal),
@@ -208,4 +236,41 @@ macro_rules! fault_from {
 }
 
 refused_from!(lifecycle::Refusal, lifecycle::PolicyRefusal);
-fault_from!(AuditFault, StoreError, DiskError);
+refused_from!(SessionRefused, Denied, MfaRequired, LoginRefused, ChangeRefused, WeakPassphrase);
+fault_from!(AuditFault, StoreError, DiskError, AccessFault);
+
+impl From<LoginError> for Error {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Refused(refused) => refused.into(),
+            LoginError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<EnrollError> for Error {
+    fn from(error: EnrollError) -> Self {
+        match error {
+            EnrollError::Refused(refused) => refused.into(),
+            EnrollError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<PassphraseError> for Error {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Weak(weak) => weak.into(),
+            PassphraseError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ChangePassphraseError> for Error {
+    fn from(error: ChangePassphraseError) -> Self {
+        match error {
+            ChangePassphraseError::Refused(refused) => refused.into(),
+            ChangePassphraseError::Passphrase(error) => error.into(),
+        }
+    }
+}

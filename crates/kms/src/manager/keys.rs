@@ -153,7 +153,7 @@ impl KeyManager {
     /// As [`Self::get_key`].
     pub fn key_history(&self, caller: &Caller, key: &KeyRef) -> Result<Vec<Move>, Error> {
         self.read_key(caller, EventType::KeyRead, key, |_, record| {
-            Ok(self.store.history(&record.id)?)
+            Ok(self.store.history(record.id)?)
         })
     }
 
@@ -231,7 +231,7 @@ impl KeyManager {
         if keys.is_empty() {
             match denied {
                 Some(error) => return Err(error),
-                None => _ = way.authorize(Permission::KeyRead, &Target::Any)?,
+                None => _ = way.authorize(Permission::KeyRead, &Target::None)?,
             }
         }
         keys.sort_by(|a, b| (&a.label, a.created_at, a.id).cmp(&(&b.label, b.created_at, b.id)));
@@ -320,7 +320,7 @@ impl Entry {
     /// Stores the key and its steps.
     pub(crate) fn put(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
         tx.put(&self.key)?;
-        self.steps.iter().try_for_each(|step| tx.history(&self.key.id, step))
+        self.steps.iter().try_for_each(|step| tx.append_history(self.key.id, step))
     }
 }
 

@@ -20,7 +20,6 @@ use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::way::Way;
 use crate::storage;
-use crate::store::Document;
 use crate::store::StoreError;
 use crate::store::Transaction;
 
@@ -183,9 +182,9 @@ impl KeyLifecycleManager<'_> {
             way.note("reason", reason.as_str());
             let grant = way.authorize_key(permission, &record)?;
             let policy = self.kms.policy_of(&record);
-            if transition == Transition::Destroy || lifecycle::requires_mfa(transition, &policy) {
-                way.require_mfa()?;
-            }
+            let grave = transition == Transition::Destroy;
+            let grant =
+                way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
             let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
@@ -219,11 +218,10 @@ impl KeyLifecycleManager<'_> {
             let slot = self.kms.find(key)?;
             let mut record = slot.write(); // waits for the uses under way, holds off the next
             way.note("reason", reason.as_str());
-            _ = way.authorize_key(permission, &record)?;
+            let grant = way.authorize_key(permission, &record)?;
             let policy = self.kms.policy_of(&record);
-            if lifecycle::requires_mfa(transition, &policy) {
-                way.require_mfa()?;
-            }
+            let grave = transition == Transition::Reactivate;
+            _ = way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
             let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
@@ -251,15 +249,8 @@ fn publish(
 /// Stores a moved key and its steps.
 pub(crate) fn put_move(tx: &mut Transaction<'_>, moved: &Moved) -> Result<(), StoreError> {
     tx.put(&moved.key)?;
-    moved.steps.iter().try_for_each(|step| tx.history(&moved.key.id, step))
+    moved.steps.iter().try_for_each(|step| tx.append_history(moved.key.id, step))
 }
 
-impl Document for ManagedKey {
-    const KIND: &'static str = "key";
-
-    fn document_id(&self) -> String {
-        self.id.to_string()
-    }
-}
 
 

@@ -65,7 +65,7 @@ impl KeyLifecycleManager<'_> {
     pub fn policies(&self) -> Result<Vec<KeyLifecyclePolicy>, Error> {
         self.kms.operation(self.caller, EventType::KeyRead, |way| {
             way.note("read", "policies");
-            _ = way.authorize(Permission::KeyRead, &Target::Any)?;
+            _ = way.authorize(Permission::KeyRead, &Target::None)?;
             Ok(self.kms.policies().iter().cloned().collect())
         })
     }
@@ -76,8 +76,7 @@ impl KeyLifecycleManager<'_> {
         change: impl FnOnce(&mut Policies) -> Result<Option<KeyLifecyclePolicy>, Error>,
     ) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::PolicyChanged, |way| {
-            _ = way.authorize(Permission::PolicyManage, &Target::Any)?;
-            way.require_mfa()?;
+            _ = way.confirm(way.authorize(Permission::PolicyManage, &Target::None)?)?;
             let mut held = self.kms.policies.write().unwrap_or_else(PoisonError::into_inner);
             let mut policies = Policies::clone(&held);
             let put = change(&mut policies)?;
@@ -85,7 +84,7 @@ impl KeyLifecycleManager<'_> {
             way.note("change", if put.is_some() { "set" } else { "removed" });
             way.commit("change policy", |tx| match &put {
                 Some(policy) => tx.put(policy),
-                None => tx.delete::<KeyLifecyclePolicy>(&name.folded()),
+                None => tx.delete::<KeyLifecyclePolicy>(&name.folded()).map(|_| ()),
             })?;
             *held = Arc::new(policies);
             Ok(())

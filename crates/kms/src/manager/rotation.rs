@@ -71,9 +71,8 @@ impl KeyManager {
             way.note("reason", reason.as_str());
             let grant = way.authorize_key(Permission::KeyRotate, &old)?;
             let policy = self.policy_of(&old);
-            if lifecycle::requires_mfa(Transition::BeginRotation, &policy) {
-                way.require_mfa()?;
-            }
+            let transition = Transition::BeginRotation;
+            let grant = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
             // 1. Nothing is made for a key that may not have a successor now.
             lifecycle::may_rotate(&old, way.now)?;
             way.intend()?;
@@ -220,11 +219,9 @@ impl KeyLifecycleManager<'_> {
                 (old_slot.write(), new)
             };
             _ = way.authorize_key(Permission::KeyRotate, &new)?;
-            _ = way.authorize_key(Permission::KeyRotate, &old)?;
+            let grant = way.authorize_key(Permission::KeyRotate, &old)?;
             let (policy, new_policy) = (self.kms.policy_of(&old), self.kms.policy_of(&new));
-            if lifecycle::requires_mfa(transition, &policy) {
-                way.require_mfa()?;
-            }
+            _ = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
             let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let outcome = decide(&old, Successor { key: &new, policy: &new_policy }, &context)?;

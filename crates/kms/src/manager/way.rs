@@ -8,6 +8,7 @@
 //! Whatever comes of an operation, also a refusal, stands in the log before the caller hears of it.
 
 use crate::access::Authenticated;
+use crate::access::Confirmed;
 use crate::access::Grant;
 use crate::access::Permission;
 use crate::access::Target;
@@ -20,9 +21,7 @@ use crate::audit::Phase;
 use crate::key::ManagedKey;
 use crate::manager::Caller;
 use crate::manager::Error;
-use crate::manager::Fault;
 use crate::manager::KeyManager;
-use crate::manager::Refused;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::time::Timestamp;
@@ -39,6 +38,8 @@ pub(crate) struct Way<'k> {
     pub(crate) draft: Draft,
     /// The record once it is queued, or why it could not be.
     queued: Option<Result<Pending<()>, Error>>,
+    /// Where the record stands in the store's outbox.
+    outbox: Option<i64>,
 }
 
 impl KeyManager {
@@ -62,11 +63,12 @@ impl KeyManager {
         let now = self.now();
         let mut draft = Draft::new(event, now, self.next_record_id());
         draft.source_ip = caller.client.source_ip.map(|ip| ip.to_string());
-        match self.access.validate_session(&caller.token, &caller.client.source(), now) {
+        draft.user_agent = caller.client.named();
+        match self.access.validate_session(&caller.presented(), now) {
             Ok(who) => {
                 draft.session = Some(who.session().to_string());
                 draft.principal = Some(who.principal().to_string());
-                Ok(Way { kms: self, now, who, draft, queued: None })
+                Ok(Way { kms: self, now, who, draft, queued: None, outbox: None })
             }
             Err(refusal) => Err(self.record_refusal(draft, refusal.into())),
         }
@@ -75,7 +77,7 @@ impl KeyManager {
     /// Writes that an operation was refused or went wrong, and hands the error on. When even that
     /// cannot be written, the caller is told of the log instead: nothing happens unrecorded.
     pub(crate) fn record_refusal(&self, mut draft: Draft, error: Error) -> Error {
-        if let Error::Refused(Refused::Access(_)) = &error {
+        if error.is_denial() {
             draft.details.insert(0, text("wanted", draft.event.name()));
             draft.event = EventType::AccessDenied;
         }
@@ -101,7 +103,7 @@ impl Way<'_> {
         permission: Permission,
         target: &Target<'_>,
     ) -> Result<Grant, Error> {
-        Ok(self.kms.access.authorize(&self.who, permission, target, self.now)?)
+        Ok(self.kms.access.authorize(&self.who, permission, target)?)
     }
 
     /// Asks for a permission on a key that exists.
@@ -115,9 +117,14 @@ impl Way<'_> {
         self.authorize(permission, &target)
     }
 
-    /// Asks for a second factor shown in the last minutes.
-    pub(crate) fn require_mfa(&self) -> Result<(), Error> {
-        Ok(self.kms.access.require_mfa(&self.who, self.now)?)
+    /// Asks for a second factor shown in the last minutes, on top of a permission.
+    pub(crate) fn confirm(&self, grant: Grant) -> Result<Confirmed, Error> {
+        Ok(self.kms.access.require_mfa(grant, self.now)?)
+    }
+
+    /// Asks for a second factor where `needed`.
+    pub(crate) fn confirm_if(&self, needed: bool, grant: Grant) -> Result<Grant, Error> {
+        if needed { self.confirm(grant).map(Confirmed::into_grant) } else { Ok(grant) }
     }
 
     /// Adds a detail to the record.
@@ -162,10 +169,11 @@ impl Way<'_> {
         self.kms.audit.check_room()?;
         let encoded: Encoded = self.draft.encode();
         let (id, log_size) = (self.draft.id.to_hex(), self.kms.audit.head().size);
-        self.kms.store.transact(name, |tx| {
+        let position = self.kms.store.transact(name, |tx| {
             change(tx)?;
             tx.outbox(&id, log_size, encoded.as_bytes())
         })?;
+        self.outbox = Some(position);
         let outcome = effect();
         self.queued = Some(self.kms.audit.record(encoded).map_err(Error::from));
         Ok(outcome)
@@ -177,7 +185,10 @@ impl Way<'_> {
             Some(queued) => queued,
             None => self.kms.audit.record(self.draft).map_err(Error::from),
         };
-        queued?.wait().map_err(|fault| Error::Fault(Fault::Audit(fault)))?;
+        queued?.wait()?;
+        if let Some(position) = self.outbox {
+            self.kms.store.clear_outbox(position);
+        }
         Ok(value)
     }
 
