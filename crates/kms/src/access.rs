@@ -1,1 +1,22 @@
 //! access
+mod base32;
+mod common_passphrases;
+mod fault;
+mod hex_array;
+mod passphrase;
+mod permission;
+mod principal;
+mod recovery;
+mod role;
+mod scope;
+mod stretch;
+mod totp;
+pub use fault::*;
+pub use passphrase::*;
+pub use permission::*;
+pub use principal::*;
+pub use recovery::*;
+pub use role::*;
+pub use scope::*;
+pub use stretch::*;
+pub use totp::*;
