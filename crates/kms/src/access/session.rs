@@ -156,6 +156,12 @@ pub struct Presented<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::access) struct TokenHash([u8; 32]);
 
+impl fmt::Debug for TokenHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHash(..)")
+    }
+}
+
 impl TokenHash {
     /// The hash of a presented token; of any text, since only a token's 64 characters lead anywhere.
     pub(in crate::access) fn of(token: &SecretBytes) -> Self {
@@ -341,7 +347,8 @@ impl Session {
     ) -> Result<(), SessionRefused> {
         let same_address = canonical(self.address) == canonical(client.address);
         let same_agent = cleaned(client.user_agent).eq(self.user_agent.chars());
-        let moved = (policy.bind_address && !same_address) || (policy.bind_user_agent && !same_agent);
+        let moved =
+            (policy.bind_address && !same_address) || (policy.bind_user_agent && !same_agent);
         if moved { Err(SessionRefused::Moved(self.tag())) } else { Ok(()) }
     }
 
@@ -350,10 +357,7 @@ impl Session {
     }
 
     /// As it is stored; `back` turns a time of the session clock into one of the machine's.
-    pub(in crate::access) fn record(
-        &self,
-        back: impl Fn(Timestamp) -> Timestamp,
-    ) -> SessionRecord {
+    pub(in crate::access) fn record(&self, back: impl Fn(Timestamp) -> Timestamp) -> SessionRecord {
         SessionRecord {
             hash: self.hash.0,
             principal: self.principal,

@@ -28,8 +28,8 @@ use crate::access::session::TokenHash;
 use crate::access::session::cleaned;
 use crate::time::Timestamp;
 
-/// Threads read the clock and arrive here in another order; so much does not count as set back.
-const CLOCK_TOLERANCE_S: u64 = 1;
+/// One second: threads read the clock and arrive here in another order, which is no setting back.
+const CLOCK_TOLERANCE_MICROS: i64 = 1_000_000;
 
 type Shard = RwLock<HashMap<TokenHash, Arc<Session>>>;
 
@@ -46,7 +46,6 @@ struct Reading {
     set_back_micros: i64,
 }
 
-
 impl SessionClock {
     /// The session clock's time when the machine's clock shows `now`.
     fn read(&self, now: Timestamp) -> Timestamp {
@@ -54,7 +53,7 @@ impl SessionClock {
         let behind = reading.newest_micros.saturating_sub(now.micros());
         if behind <= 0 {
             reading.newest_micros = now.micros();
-        } else if behind > CLOCK_TOLERANCE_S as i64 * 1_000_000 {
+        } else if behind > CLOCK_TOLERANCE_MICROS {
             reading.set_back_micros = reading.set_back_micros.saturating_add(behind);
             reading.newest_micros = now.micros();
         }
@@ -102,10 +101,11 @@ impl Sessions {
     /// The sessions as stored before, of which those that are over go at their first use.
     pub(in crate::access) fn restore(policy: SessionPolicy, stored: Vec<SessionRecord>) -> Self {
         let clock = SessionClock::default();
-        let sessions =
-            Self { policy, clock, shards: Default::default(), adding: Mutex::default() };
+        let sessions = Self { policy, clock, shards: Default::default(), adding: Mutex::default() };
+        if let Some(newest) = stored.iter().map(|record| record.last_activity).max() {
+            sessions.clock.read(newest); // a clock set back while the process was down counts too
+        }
         for record in stored {
-            sessions.clock.read(record.last_activity);
             sessions.insert(Arc::new(record.into()));
         }
         sessions

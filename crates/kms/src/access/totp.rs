@@ -24,7 +24,6 @@ use serde::Serialize;
 use subtle::ConstantTimeEq;
 
 use crate::access::AccessFault;
-use crate::access::Principal;
 use crate::access::PrincipalId;
 use crate::access::PrincipalName;
 use crate::access::RecoveryCodes;
@@ -115,7 +114,7 @@ impl TotpCredential {
     /// stored *before* anything is granted for it.
     pub(in crate::access) fn accept(
         &self,
-        (owner, stretched): (&Principal, &Stretched),
+        (owner, stretched): (PrincipalId, &Stretched),
         code: &SecretBytes,
         now: Timestamp,
     ) -> Result<Self, CodeError> {
@@ -123,7 +122,7 @@ impl TotpCredential {
             let left = self.recovery_codes.without(code).ok_or(CodeError::Wrong)?;
             return Ok(Self { recovery_codes: left, ..self.clone() });
         };
-        let seed = open(&self.sealed_seed, owner.id, stretched)?;
+        let seed = open(&self.sealed_seed, owner, stretched)?;
         let step = matching_step(&seed, typed, now).ok_or(CodeError::Wrong)?;
         // SPEC: RFC 6238 section 5.2, one-time use.
         if self.last_step.is_some_and(|last| step <= last) {
