@@ -181,3 +181,12 @@ pub fn self_test_state() -> Result<(), Fault> {
 pub(in crate::storage) fn random(len: usize) -> Result<SecretBytes, Fault> {
     pair::random(len)
 }
+
+/// A fresh private key with its public half, as if from outside, for the suite of storages.
+#[cfg(any(test, feature = "test-util"))]
+pub(in crate::storage) fn material(
+    algorithm: Algorithm,
+) -> Result<(PrivateKey, PublicKey), StorageError> {
+    let (private, key) = SoftwareKey::generate(algorithm)?;
+    Ok((private, key.public))
+}
