@@ -138,7 +138,7 @@ impl Sessions {
         Ok(StartedSession { token, session, expires_at, ended })
     }
 
-    /// The live session of a token, and the session clock's time. Notes the activity.
+    /// The live session of a token. Notes the activity.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Sessions {
         &self,
         presented: &Presented<'_>,
         now: Timestamp,
-    ) -> Result<(Arc<Session>, Timestamp), SessionRefused> {
+    ) -> Result<Arc<Session>, SessionRefused> {
         let time = self.clock.read(now);
         let session = self.find(&TokenHash::of(presented.token)).ok_or(SessionRefused::Unknown)?;
         let alive = session
@@ -158,7 +158,7 @@ impl Sessions {
             return Err(refused);
         }
         session.touch(time);
-        Ok((session, time))
+        Ok(session)
     }
 
     /// Ends a session; nothing happens if it has ended already.
