@@ -263,6 +263,16 @@ fn grant_from_before_its_holder_was_changed_decides_nothing() {
     assert_eq!(refused, Err(ChangeRefused::SessionEnded));
 }
 
+#[test]
+fn grant_from_before_its_role_was_changed_decides_nothing() {
+    let home = home_with_lead(vec![]);
+    let alice = home.add("alice", vec![]);
+    let by = home.confirmed("lead", &Target::Principal(alice));
+    put_role(&home, "root", "manager", PermissionSet::of(&[Permission::KeyRead])).unwrap();
+    let refused = home.change(|changing| changing.set_enabled(&by, alice, false));
+    assert_eq!(refused, Err(ChangeRefused::PermissionNotHeld(Permission::AccessManage)));
+}
+
 // Attack 8: every permission for every role, as granted and not as listed.
 #[test]
 fn roles_are_granted_what_they_list_and_nothing_else() {
