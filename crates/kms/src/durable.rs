@@ -236,4 +236,6 @@ impl DiskError {
 }
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;

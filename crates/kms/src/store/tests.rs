@@ -15,6 +15,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::durable::Danger;
+use crate::durable::testing;
+use crate::durable::testing::SmallDisk;
 use crate::key::KeyState;
 use crate::time::Timestamp;
 
@@ -70,9 +72,8 @@ fn key_id(byte: u8) -> KeyId {
 }
 
 fn home() -> (TempDir, PathBuf) {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().canonicalize().unwrap().join("kms.db");
-    (home, path)
+    let (home, path) = testing::home();
+    (home, path.join("kms.db"))
 }
 
 fn change(store: &Store, change: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>) {
@@ -501,4 +502,62 @@ fn trigger_planted_in_the_file_never_runs() {
     let store = Store::open(&path, &store_key()).unwrap();
     change(&store, |tx| tx.put(&note("n1", "new")));
     assert_eq!(store.meta("home").unwrap().as_deref(), Some("h-1"));
+}
+
+#[test]
+fn full_disk_refuses_leaves_all_as_it_was_and_recovers() {
+    let Some(disk) = SmallDisk::mount(400) else {
+        return testing::missing("root, to mount a small disk");
+    };
+    let path = disk.path().join("kms.db");
+    let store = Store::create(&path, &store_key()).unwrap();
+    change(&store, |tx| tx.put(&note("a", "old")));
+    let long = "x".repeat(500_000);
+    let refused = store.transact("testing", |tx| {
+        tx.put(&note("a", "new"))?;
+        tx.put(&note("b", &long))
+    });
+    assert!(matches!(refused, Err(StoreError::NoSpace)), "{refused:?}");
+    assert_eq!(store.read::<Note>("a").unwrap().unwrap().text, "old");
+
+    change(&store, |tx| tx.put(&note("a", "small enough")));
+    store.close().unwrap();
+    let store = Store::open(&path, &store_key()).unwrap();
+    assert_eq!(store.read_all::<Note>().unwrap(), [note("a", "small enough")]);
+}
+
+#[test]
+fn transaction_the_database_rolled_back_is_not_gone_on_with() {
+    let (_home, path) = filled();
+    let store = Store::open(&path, &store_key()).unwrap();
+    let before = contents(&store).unwrap();
+    let refused = store.transact("testing", |tx| {
+        tx.put(&note("n1", "new"))?;
+        tx.execute_for_test("ROLLBACK");
+        let _ = tx.put(&note("n2", "outside any transaction"));
+        Ok::<_, StoreError>(())
+    });
+    assert!(matches!(refused, Err(StoreError::RolledBack)), "{refused:?}");
+    assert_eq!(contents(&store).unwrap(), before);
+}
+
+#[test]
+fn store_is_given_up_after_a_commit_that_failed() {
+    let (_home, path) = filled();
+    let store = Store::open(&path, &store_key()).unwrap();
+    let fails_at_commit = "PRAGMA foreign_keys = ON; CREATE TABLE p (a INTEGER PRIMARY KEY);
+        CREATE TABLE c (a INTEGER REFERENCES p (a) DEFERRABLE INITIALLY DEFERRED)";
+    store.inner().connection.execute_batch(fails_at_commit).unwrap();
+    let failed = store.transact("testing", |tx| {
+        tx.put(&note("n1", "new"))?;
+        tx.execute_for_test("INSERT INTO c VALUES (1)");
+        Ok::<_, StoreError>(())
+    });
+    assert!(matches!(failed, Err(StoreError::Database { doing: "testing", .. })), "{failed:?}");
+    let refused = store.transact("testing", |tx| tx.put(&note("n1", "new")));
+    assert!(matches!(refused, Err(StoreError::GivenUp)));
+    assert_eq!(store.read::<Note>("n1").unwrap().unwrap().text, "text ");
+    store.close().unwrap();
+    let store = Store::open(&path, &store_key()).unwrap();
+    assert_eq!(store.read::<Note>("n1").unwrap().unwrap().text, "text ");
 }
