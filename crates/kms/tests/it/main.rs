@@ -1,5 +1,5 @@
 //! The library from outside.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests may fail")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
 mod layers;
