@@ -5,6 +5,7 @@
 //! [`KeyLifecycleManager`], [`AccessManager`], [`AuditManager`].
 
 mod error;
+mod answer;
 mod options;
 mod table;
 mod way;
@@ -53,6 +54,7 @@ pub use error::Fault;
 pub use error::Refused;
 pub use home::Initialized;
 pub use log::AuditManager;
+pub use log::KeyOperation;
 pub use moves::KeyLifecycleManager;
 pub use open::Notice;
 pub use options::Caller;

@@ -297,6 +297,11 @@ impl AccessController {
         self.sessions.records()
     }
 
+    /// One session as it is to be stored.
+    pub fn session_record(&self, session: &Session) -> SessionRecord {
+        self.sessions.record(session)
+    }
+
     /// Every counter of failures as it is to be stored.
     pub fn lockout_records(&self) -> Vec<LockoutRecord> {
         self.lockout().records()

@@ -196,8 +196,12 @@ impl Sessions {
 
     /// Every session as it is to be stored.
     pub(in crate::access) fn records(&self) -> Vec<SessionRecord> {
-        let record = |session: &Arc<Session>| session.record(|time| self.clock.back(time));
-        self.all().iter().map(record).collect()
+        self.all().iter().map(|session| self.record(session)).collect()
+    }
+
+    /// One session as it is to be stored.
+    pub(in crate::access) fn record(&self, session: &Session) -> SessionRecord {
+        session.record(|time| self.clock.back(time))
     }
 
     fn find(&self, hash: &TokenHash) -> Option<Arc<Session>> {

@@ -33,6 +33,7 @@ use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::audit::OpenAudit;
 use crate::audit::RecordId;
+use crate::durable;
 use crate::durable::Disk;
 use crate::durable::HomeLock;
 use crate::durable::LockError;
@@ -74,11 +75,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(home: &Path) -> Result<Self, Error> {
-        let home = std::path::absolute(home).map_err(|cause| Fault::Lock {
-            path: home.to_owned(),
-            cause,
-        })?;
-        Ok(Self { home })
+        Ok(Self { home: durable::resolve(home)? })
     }
 
     pub(crate) fn state(&self) -> PathBuf {

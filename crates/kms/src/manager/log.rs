@@ -55,7 +55,7 @@ impl AuditManager<'_> {
         self.kms.operation(self.caller, EventType::Custom, |way| {
             match &what.key {
                 Some(key) => {
-                    let record = self.kms.find(key)?.read().clone();
+                    let record = way.find(key)?.read().clone();
                     _ = way.authorize_key(Permission::KeySign, &record)?;
                 }
                 None => _ = way.authorize(Permission::AuditExport, &Target::None)?,
@@ -92,7 +92,7 @@ impl AuditManager<'_> {
     ) -> Result<Vec<AuditEvent>, Error> {
         let id = match key {
             KeyRef::Id(id) => *id,
-            KeyRef::Label(_) => self.kms.find(key)?.read().id,
+            KeyRef::Label(_) => self.kms.get_key(self.caller, key)?.id,
         };
         self.find(&Query { since: Some(since), key: Some(id), ..Query::default() })
     }

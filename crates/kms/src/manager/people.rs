@@ -156,7 +156,7 @@ impl AccessManager<'_> {
     /// # Errors
     /// As [`Self::enable`].
     pub fn reset_mfa(&self, name: &str) -> Result<Principal, Error> {
-        self.alter(name, "second factor reset", Changing::reset_mfa)
+        self.alter(name, "second factor reset", |changing, by, id| changing.reset_mfa(by, id))
     }
 
     /// Removes a principal and its slot; the keystore key is replaced, so that what it may have

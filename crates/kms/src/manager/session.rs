@@ -103,7 +103,7 @@ impl KeyManager {
         let encoded = draft.encode();
         let ended = &started.ended;
         let tag = started.session.tag();
-        let stored = StoredSession { tag: tag.to_string(), session: self.access.session_record(tag)? };
+        let stored = StoredSession { tag: tag.to_string(), session: self.access.session_record(&started.session) };
         let position = self.store.transact("begin session", |tx| {
             ended.iter().try_for_each(|tag| delete_session(tx, *tag))?;
             tx.put(&stored)?;

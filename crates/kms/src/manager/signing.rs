@@ -79,7 +79,7 @@ impl KeyManager {
         scheme: Scheme,
     ) -> Result<Pending<Signed>, Error> {
         check_length(message)?;
-        let slot = self.find(key)?;
+        let slot = way.find(key)?;
         let record = slot.read(); // no move of this key until its record is queued
         let permission = match scheme.prehash {
             Prehash::Prehashed => Permission::KeySignDigest,
@@ -118,7 +118,7 @@ impl KeyManager {
     ) -> Result<bool, Error> {
         self.operation(caller, EventType::KeyVerified, |way| {
             check_length(message)?;
-            let slot = self.find(key)?;
+            let slot = way.find(key)?;
             let record = slot.read();
             _ = way.authorize_key(Permission::KeyRead, &record)?;
             lifecycle::admit_operation(&record, KeyOperation::Verify, way.now)?;

@@ -56,12 +56,12 @@ impl KeyManager {
             sealed: self.keystore.is_sealed(),
             keys,
             audit_size: head.size,
-            audit_root: hex::encode(head.root.as_bytes()),
+            audit_root: hex::encode(head.root),
             audit_key: self.audit.audit_key().to_owned(),
             audit_writable: self.audit.fault().is_none() && self.audit.check_room().is_ok(),
             now,
             locked_memory: memory.kind.to_string(),
-            locked_memory_bytes: memory.in_use,
+            locked_memory_bytes: memory.in_use_bytes,
             notices: self.notices().iter().map(ToString::to_string).collect(),
         }
     }
