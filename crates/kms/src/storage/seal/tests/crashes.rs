@@ -1,6 +1,8 @@
 //! Stops, errors and lies of the disk at every effect of every change to a keystore: afterwards
 //! every key opens with a remaining secret, and a slot reported gone is gone.
 
+use std::os::unix::fs::DirBuilderExt;
+
 use super::*;
 
 const FAULTS: [DiskFault; 4] =
@@ -13,6 +15,21 @@ fn home() -> (Home, SlotId) {
     [5, 7].into_iter().for_each(|byte| put(&keystore, byte));
     keystore.set_aside(|known| *known != id(7)).unwrap();
     (home, bob)
+}
+
+/// The same home once more, to be broken.
+fn copy(home: &Home) -> Home {
+    let copy = Home { dir: tempfile::tempdir().unwrap() };
+    for dir in [PathBuf::new(), "orphans".into()] {
+        fs::DirBuilder::new().mode(0o700).create(copy.path().join(&dir)).unwrap();
+        for entry in fs::read_dir(home.path().join(&dir)).unwrap() {
+            let name = dir.join(entry.unwrap().file_name());
+            if home.path().join(&name).is_file() {
+                fs::copy(home.path().join(&name), copy.path().join(&name)).unwrap();
+            }
+        }
+    }
+    copy
 }
 
 /// The keystore of `home` opened by alice, on a disk that fails at `fail_at`.
@@ -42,9 +59,10 @@ fn check(home: &Home, bob_is_gone: bool) {
 
 #[test]
 fn removing_a_slot_survives_every_fault_at_every_effect() {
+    let (whole, bob) = home();
     for fault in FAULTS {
         for fail_at in 0.. {
-            let (home, bob) = home();
+            let home = copy(&whole);
             let (keystore, disk) = failing(&home, fail_at, fault);
             let done = keystore.remove_slot(bob).is_ok();
             assert!(done || disk.fired());
@@ -62,16 +80,17 @@ fn removing_a_slot_survives_every_fault_at_every_effect() {
 
 #[test]
 fn going_on_after_a_stop_survives_another_stop() {
+    let (whole, bob) = home();
     for first in 0.. {
+        let broken = copy(&whole);
+        let (keystore, stopped) = failing(&broken, first, DiskFault::Stop);
+        drop(keystore.remove_slot(bob));
+        if !stopped.fired() {
+            return;
+        }
+        let pending = slots_on_disk(&broken) != slots_on_disk(&whole);
         for second in 0.. {
-            let (home, bob) = home();
-            let before = slots_on_disk(&home);
-            let (keystore, stopped) = failing(&home, first, DiskFault::Stop);
-            drop(keystore.remove_slot(bob));
-            if !stopped.fired() {
-                return;
-            }
-            let pending = slots_on_disk(&home) != before;
+            let home = copy(&broken);
             let disk = Arc::new(FaultyDisk::new(second, DiskFault::Stop));
             let again = home.open_on(Arc::clone(&disk) as Arc<dyn Disk>);
             let unsealed = again.unseal(SlotRef::Principal("alice"), &seed(1));
@@ -89,10 +108,11 @@ fn going_on_after_a_stop_survives_another_stop() {
 
 #[test]
 fn keystore_is_sealed_only_when_its_file_may_not_be_durable() {
+    let (whole, bob) = home();
     let mut sealed = 0;
     for fault in [DiskFault::Eio, DiskFault::NoSpace, DiskFault::DoneButReported] {
         for fail_at in 0.. {
-            let (home, bob) = home();
+            let home = copy(&whole);
             let before = slots_on_disk(&home);
             let (keystore, disk) = failing(&home, fail_at, fault);
             drop(keystore.remove_slot(bob));
@@ -125,9 +145,10 @@ fn full_disk_leaves_the_keystore_open_as_it_was() {
 
 #[test]
 fn adding_a_slot_survives_every_fault() {
+    let (whole, _bob) = home();
     for fault in FAULTS {
         for fail_at in 0.. {
-            let (home, _bob) = home();
+            let home = copy(&whole);
             let (keystore, disk) = failing(&home, fail_at, fault);
             let added = keystore.add_slot(slot("carol", &seed(3)));
             check(&home, false);
