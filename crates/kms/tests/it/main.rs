@@ -2,4 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
+mod home;
 mod layers;
+mod way;
