@@ -7,7 +7,11 @@ use crate::access::Permission;
 use crate::audit::EventType;
 use crate::compromise;
 use crate::key::KeyRef;
+use crate::key::Label;
 use crate::key::ManagedKey;
+use crate::key::PolicyName;
+use crate::key::PublicKey;
+use crate::key::Purpose;
 use crate::key::Reason;
 use crate::lifecycle;
 use crate::lifecycle::Context;
@@ -34,6 +38,19 @@ pub struct KeyLifecycleManager<'a> {
 type Decide = fn(&ManagedKey, &Context<'_>) -> Result<Moved, lifecycle::Refusal>;
 
 impl KeyLifecycleManager<'_> {
+    /// Registers a key whose private half is elsewhere: see [`KeyManager::register_key`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn register_key(
+        &self,
+        label: &Label,
+        public_key: PublicKey,
+        (purpose, policy): (Purpose, Option<PolicyName>),
+    ) -> Result<ManagedKey, Error> {
+        self.kms.register_key(self.caller, label, public_key, (purpose, policy))
+    }
+
     /// Makes a created or pending key active. Needs `key:create`.
     ///
     /// # Errors
@@ -124,11 +141,8 @@ impl KeyLifecycleManager<'_> {
     /// # Errors
     /// When none is scheduled or the caller's permissions forbid it.
     pub fn cancel_destroy(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
-        let step = Step(
-            Permission::KeyDestroy,
-            EventType::KeyDestroyCancelled,
-            Transition::CancelDestroy,
-        );
+        let step =
+            Step(Permission::KeyDestroy, EventType::KeyDestroyCancelled, Transition::CancelDestroy);
         self.move_key(key, reason, step, lifecycle::cancel_destroy)
     }
 
@@ -186,7 +200,8 @@ impl KeyLifecycleManager<'_> {
             let grant =
                 way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
-            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
             let storage = self.kms.storage(&moved.key.storage)?;
             way.intend()?;
@@ -223,7 +238,8 @@ impl KeyLifecycleManager<'_> {
             let grave = transition == Transition::Reactivate;
             _ = way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
-            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
             publish(way, &mut record, moved)
         })
@@ -251,6 +267,3 @@ pub(crate) fn put_move(tx: &mut Transaction<'_>, moved: &Moved) -> Result<(), St
     tx.put(&moved.key)?;
     moved.steps.iter().try_for_each(|step| tx.append_history(moved.key.id, step))
 }
-
-
-
