@@ -1,0 +1,5 @@
+//! Runs the built program as a person or a script would, and holds it to its contract: data on
+//! stdout, everything else on stderr, published exit codes, nothing secret anywhere.
+
+mod harness;
+mod without_home;
