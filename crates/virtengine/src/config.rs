@@ -15,10 +15,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::path::PathBuf;
 
+use kms::lifecycle::KeyLifecyclePolicy;
 use serde::Serialize;
 
 use crate::config::sections::Audit;
-use crate::config::sections::Policy;
 use crate::config::sections::Session;
 use crate::exit::Exit;
 use crate::output::Format;
@@ -43,7 +43,7 @@ pub(crate) struct Config {
     /// Sessions.
     pub(crate) session: Session,
     /// Lifecycle policies beside the built-in ones.
-    pub(crate) policy: Vec<Policy>,
+    pub(crate) policy: Vec<KeyLifecyclePolicy>,
 }
 
 /// A configuration and where it came from.

@@ -3,6 +3,11 @@
 use std::path::Path;
 use std::path::PathBuf;
 
+use kms::manager::Options;
+use kms::time::Clock;
+use kms::time::SystemClock;
+use kms::time::Timestamp;
+
 use crate::cli::global::Global;
 use crate::config;
 use crate::config::Loaded;
@@ -33,6 +38,33 @@ impl<'a> Context<'a> {
         let loaded = config::load(&home)?;
         *format = global.output.unwrap_or(loaded.config.output);
         Ok(Self { global, home, format: *format, loaded })
+    }
+
+    /// How the home is to be opened.
+    ///
+    /// # Errors
+    /// When the session settings contradict each other.
+    pub(crate) fn options(&self) -> Result<Options, Problem> {
+        let config = &self.loaded.config;
+        let session = config.session.policy();
+        Ok(Options {
+            audit: config.audit.log(),
+            session: session.map_err(|why| Problem::usage("the session settings are invalid").because(why))?,
+            policies: config.policy.clone(),
+            accept_clock: self.global.accept_clock,
+            ..Options::new(&self.home)
+        })
+    }
+
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        SystemClock.now()
+    }
+
+    /// Where the files of the audit log are.
+    pub(crate) fn audit_dir(&self) -> PathBuf {
+        let configured = self.loaded.config.audit.log_file.as_deref().and_then(Path::parent);
+        self.home.join(configured.unwrap_or(Path::new("audit"))) // an absolute path stays itself
     }
 
     /// Writes data: `value` for programs, or what `text` makes for people.

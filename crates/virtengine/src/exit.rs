@@ -1,5 +1,7 @@
 //! Exit codes: what a script may conclude from how a command ended. All of them stand here.
 
+use kms::manager::ErrorKind;
+
 /// How the process ends. The numbers are part of the interface and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Exit {
@@ -27,6 +29,8 @@ pub(crate) enum Exit {
     Unsafe,
     /// Waits for an approval.
     Waiting,
+    /// The person at the terminal interrupted it.
+    Interrupted,
 }
 
 impl Exit {
@@ -45,6 +49,25 @@ impl Exit {
             Self::Threshold => 9,
             Self::Unsafe => 10,
             Self::Waiting => 11,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+impl From<ErrorKind> for Exit {
+    fn from(kind: ErrorKind) -> Self {
+        match kind {
+            ErrorKind::Other => Self::Other,
+            ErrorKind::Usage => Self::Usage,
+            ErrorKind::NotFound => Self::NotFound,
+            ErrorKind::Conflict => Self::Conflict,
+            ErrorKind::NotPermitted => Self::NotPermitted,
+            ErrorKind::Authentication => Self::Authentication,
+            ErrorKind::Unavailable => Self::Unavailable,
+            ErrorKind::Integrity => Self::Integrity,
+            ErrorKind::Threshold => Self::Threshold,
+            ErrorKind::Unsafe => Self::Unsafe,
+            ErrorKind::Waiting => Self::Waiting,
         }
     }
 }
@@ -74,8 +97,9 @@ mod tests {
             Exit::Threshold,
             Exit::Unsafe,
             Exit::Waiting,
+            Exit::Interrupted,
         ];
         let numbers: Vec<u8> = all.into_iter().map(Exit::number).collect();
-        assert_eq!(numbers, (0..=11).collect::<Vec<u8>>());
+        assert_eq!(numbers, (0..=11).chain([130]).collect::<Vec<u8>>());
     }
 }

@@ -8,6 +8,8 @@ mod cli;
 mod config;
 mod context;
 mod secrets;
+mod visit;
+mod confirm;
 mod commands;
 
 use std::ffi::OsStr;

@@ -1,7 +1,9 @@
 //! Data to stdout, in the form that was asked for. Everything else goes to stderr.
 
 pub(crate) mod text;
+pub(crate) mod key;
 pub(crate) mod progress;
+pub(crate) mod secret;
 
 use std::io;
 use std::io::IsTerminal;

@@ -85,6 +85,24 @@ impl Problem {
     }
 }
 
+impl From<kms::manager::Error> for Problem {
+    fn from(error: kms::manager::Error) -> Self {
+        let message = error.to_string();
+        let mut problem = Self::new(error.kind().into(), error.code(), message);
+        // A cause that the message does not tell already.
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !problem.message.contains(&text) && !problem.reason.contains(&text) {
+                problem.reason = if problem.reason.is_empty() { text } else { format!("{}: {text}", problem.reason) };
+            }
+            cause = inner.source();
+        }
+        problem.advice = error.advice();
+        problem
+    }
+}
+
 /// Tells something worth knowing that stops nothing, on stderr.
 pub(crate) fn warn(message: &str) {
     let line = format!("warning: {}\n", escape(message));

@@ -14,6 +14,7 @@ use kms_secret::ReadSecretError;
 use kms_secret::SecretBytes;
 
 use crate::cli::global::Global;
+use crate::exit::Exit;
 use crate::problem::Problem;
 use crate::problem::warn;
 
@@ -59,6 +60,27 @@ pub(crate) fn chosen_passphrase(global: &Global, question: &str) -> Result<Secre
 pub(crate) fn new_passphrase(file: Option<&Path>, question: &str) -> Result<SecretBytes, Problem> {
     let source = file.map_or_else(Source::of_terminal, Source::of_file);
     read_chosen(&source, question)
+}
+
+/// The current code of the caller's authenticator, asked for on the terminal.
+///
+/// # Errors
+/// When the terminal cannot be read.
+pub(crate) fn mfa_code() -> Result<SecretBytes, Problem> {
+    kms_secret::prompt_secret("Code of your authenticator", 64)
+        .map_err(|e| unreadable("the terminal", &e).fix("add --mfa-code CODE"))
+}
+
+/// A private key as one line: asked for on a terminal, else the next line of stdin.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn key_line(limit: usize) -> Result<SecretBytes, Problem> {
+    if stdin().is_terminal() {
+        let asked = kms_secret::prompt_secret("Private key as hex", limit);
+        return asked.map_err(|e| unreadable("the terminal", &e));
+    }
+    kms_secret::read_secret_line(stdin(), limit).map_err(|e| unreadable("stdin", &e))
 }
 
 /// A secret of at most `limit` bytes in a file, or in stdin to its end where `path` is `-`.
@@ -159,5 +181,8 @@ fn open(path: &Path) -> Result<File, Problem> {
 }
 
 fn unreadable(place: &str, error: &ReadSecretError) -> Problem {
+    if matches!(error, ReadSecretError::Interrupted) {
+        return Problem::new(Exit::Interrupted, "interrupted", "interrupted at the terminal");
+    }
     Problem::usage(format!("no secret could be read from {place}")).because(error.to_string())
 }

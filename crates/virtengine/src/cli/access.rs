@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
-use kms::key::Label;
+use kms::access::Permission;
+use kms::access::PrincipalName;
+use kms::access::RoleName;
+use kms::access::SessionTag;
 
 /// Who may call.
 #[derive(Debug, Subcommand)]
@@ -32,14 +35,14 @@ pub(crate) enum PrincipalCommand {
 #[derive(Debug, Args)]
 pub(crate) struct NameArgs {
     /// Name of the principal
-    pub(crate) name: Label,
+    pub(crate) name: PrincipalName,
 }
 
 /// `principal add`.
 #[derive(Debug, Args)]
 pub(crate) struct PrincipalAddArgs {
     /// Name of the new principal
-    pub(crate) name: Label,
+    pub(crate) name: PrincipalName,
     /// Its roles and what they reach.
     #[command(flatten)]
     pub(crate) roles: RoleArgs,
@@ -59,7 +62,7 @@ pub(crate) struct PrincipalAddArgs {
 pub(crate) struct RoleArgs {
     /// A role; repeat for several
     #[arg(long = "role", value_name = "ROLE", required = true)]
-    pub(crate) roles: Vec<Label>,
+    pub(crate) roles: Vec<RoleName>,
     /// Only for keys with a label like this (`*` and `?`), or with this id; repeat for several
     #[arg(long = "scope", value_name = "KEY")]
     pub(crate) scopes: Vec<String>,
@@ -81,7 +84,7 @@ pub(crate) enum Kind {
 #[derive(Debug, Args)]
 pub(crate) struct SetRolesArgs {
     /// Name of the principal
-    pub(crate) name: Label,
+    pub(crate) name: PrincipalName,
     /// Its roles and what they reach.
     #[command(flatten)]
     pub(crate) roles: RoleArgs,
@@ -91,7 +94,7 @@ pub(crate) struct SetRolesArgs {
 #[derive(Debug, Args)]
 pub(crate) struct PassphraseArgs {
     /// Name of the principal [default: you]
-    pub(crate) name: Option<Label>,
+    pub(crate) name: Option<PrincipalName>,
     /// Read the new passphrase from this file, `-` for the next line of stdin
     #[arg(long, value_name = "FILE")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
@@ -114,17 +117,17 @@ pub(crate) enum RoleCommand {
 #[derive(Debug, Args)]
 pub(crate) struct RoleNameArgs {
     /// Name of the role
-    pub(crate) name: Label,
+    pub(crate) name: RoleName,
 }
 
 /// `role set`.
 #[derive(Debug, Args)]
 pub(crate) struct RoleSetArgs {
     /// Name of the role
-    pub(crate) name: Label,
+    pub(crate) name: RoleName,
     /// A permission like key:sign; repeat for several
     #[arg(long = "permission", value_name = "PERMISSION", required = true)]
-    pub(crate) permissions: Vec<String>,
+    pub(crate) permissions: Vec<Permission>,
 }
 
 /// Your second factor.
@@ -151,5 +154,5 @@ pub(crate) enum SessionCommand {
 #[derive(Debug, Args)]
 pub(crate) struct SessionEndArgs {
     /// The session's tag, as `session list` shows it
-    pub(crate) tag: String,
+    pub(crate) tag: SessionTag,
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
+use kms::audit::EventType;
+use kms::audit::Head;
 use kms::key::KeyRef;
 use kms::time::Timestamp;
 
@@ -35,7 +37,7 @@ pub(crate) struct LogArgs {
     pub(crate) key: Option<KeyRef>,
     /// Only records of this type
     #[arg(long = "type", value_name = "TYPE")]
-    pub(crate) event: Option<String>,
+    pub(crate) event: Option<EventType>,
     /// Only records from this moment on, or of the last days (30d) or hours (12h)
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<Since>,
@@ -91,8 +93,18 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PUB")]
     pub(crate) audit_key: Option<String>,
     /// Size and root the log must still contain, as `audit head` gave them
-    #[arg(long, value_name = "SIZE:ROOT")]
-    pub(crate) expect_head: Option<String>,
+    #[arg(long, value_name = "SIZE:ROOT", value_parser = head)]
+    pub(crate) expect_head: Option<Head>,
+}
+
+fn head(text: &str) -> Result<Head, String> {
+    let read = || {
+        let (size, root) = text.split_once(':')?;
+        let mut bytes = [0; 32];
+        hex::decode_to_slice(root, &mut bytes).ok()?;
+        Some(Head { size: size.parse().ok()?, root: bytes })
+    };
+    read().ok_or_else(|| "a head is a number, a colon and 64 hex digits".to_owned())
 }
 
 /// Since when.

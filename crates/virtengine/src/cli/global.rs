@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use kms::key::Label;
+use kms::access::PrincipalName;
 
 use crate::output::Format;
 
@@ -17,7 +17,7 @@ pub(crate) struct Global {
     /// Who you are [default: the only administrator]
     #[arg(long = "as", global = true, value_name = "PRINCIPAL", env = "VIRTENGINE_PRINCIPAL")]
     #[arg(help_heading = GLOBAL)]
-    pub(crate) principal: Option<Label>,
+    pub(crate) principal: Option<PrincipalName>,
 
     /// Read the passphrase from this file, `-` for stdin [env: VIRTENGINE_PASSPHRASE_FILE]
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]

@@ -45,9 +45,28 @@ pub(crate) struct PolicySetArgs {
     /// A timer prepares the successor
     #[arg(long)]
     pub(crate) auto_rotate: bool,
-    /// Rotating needs fresh MFA
-    #[arg(long)]
+    /// Whether rotating needs fresh MFA
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    #[arg(num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     pub(crate) require_mfa: bool,
+    /// Activating a key waits for an approval
+    #[arg(long)]
+    pub(crate) require_approval_for_activation: bool,
+    /// Destroying a key waits for an approval
+    #[arg(long)]
+    pub(crate) require_approval_for_destruction: bool,
+    /// Days after its deactivation at which a key is archived
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    pub(crate) archive_after_days: u32,
+    /// Days after its deactivation at which the destruction of a key is ordered
+    #[arg(long, value_name = "DAYS", default_value_t = 0)]
+    pub(crate) destroy_after_days: u32,
+    /// Days from the order of a destruction to the destruction
+    #[arg(long, value_name = "DAYS", default_value_t = 7)]
+    pub(crate) destroy_delay_days: u32,
+    /// Least strength of its keys: 112 lets RSA-2048 in, 128 does not
+    #[arg(long, value_name = "BITS", default_value_t = 0)]
+    pub(crate) minimum_strength_bits: u32,
     /// An algorithm its keys may have; repeat for several [default: all]
     #[arg(long = "allow-algorithm", value_name = "ALGORITHM")]
     pub(crate) algorithms: Vec<Algorithm>,

@@ -6,14 +6,14 @@ use clap::Args;
 use clap::Subcommand;
 use clap::ValueEnum;
 use clap_complete::Shell;
-use kms::key::Label;
+use kms::access::PrincipalName;
 
 /// `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {
     /// Name of the first administrator
     #[arg(long, value_name = "NAME", default_value = "admin")]
-    pub(crate) admin: Label,
+    pub(crate) admin: PrincipalName,
     /// The administrator's second factor; `none` makes a development home for ever
     #[arg(long, default_value = "totp")]
     pub(crate) mfa: MfaKind,

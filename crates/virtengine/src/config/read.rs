@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 
+use kms::lifecycle::KeyLifecyclePolicy;
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::DeTable;
@@ -13,7 +14,6 @@ use toml::de::DeValue;
 
 use crate::config::Config;
 use crate::config::sections::KNOWN;
-use crate::config::sections::Policy;
 use crate::output::Format;
 
 /// One thing that is wrong, and where.
@@ -61,8 +61,14 @@ impl Reader<'_> {
         for (key, value) in root.iter() {
             match key.get_ref().as_ref() {
                 "output" => config.output = self.output(key, value),
-                "audit" => config.audit = self.table("audit", value),
-                "session" => config.session = self.table("session", value),
+                "audit" => {
+                    config.audit = self.table("audit", value);
+                    self.refused(value, config.audit.refusal());
+                }
+                "session" => {
+                    config.session = self.table("session", value);
+                    self.refused(value, config.session.policy().err());
+                }
                 "policy" => config.policy = self.policies(value),
                 unknown => {
                     let known = KNOWN.iter().map(|(name, _)| *name).chain(["output"]);
@@ -71,6 +77,13 @@ impl Reader<'_> {
             }
         }
         config
+    }
+
+    /// Values that can be read but contradict each other or are out of range.
+    fn refused(&mut self, at: &Value<'_>, refusal: Option<String>) {
+        if let Some(refusal) = refusal {
+            self.find(Some(at.span()), refusal, None);
+        }
     }
 
     fn output(&mut self, key: &Key<'_>, value: &Value<'_>) -> Format {
@@ -90,20 +103,22 @@ impl Reader<'_> {
         };
         let mut sound = DeTable::new();
         for (key, setting) in table.iter() {
-            if self.setting::<T>(section, key, setting) {
+            let mut alone = DeTable::new();
+            alone.insert(key.clone(), setting.clone());
+            if self.setting::<T>(section, key, alone) {
                 sound.insert(key.clone(), setting.clone());
             }
         }
-        T::deserialize(toml::Deserializer::from(Spanned::new(value.span(), sound)))
-            .unwrap_or_default() // every setting in it was read once already
+        // Every setting in it was read once already.
+        deserialize(sound, value.span()).unwrap_or_default()
     }
 
-    /// Whether this one setting can be read; tells why not.
+    /// Whether a setting can be read, in a table with all that must stand beside it.
     fn setting<T: DeserializeOwned>(
         &mut self,
         section: &str,
         key: &Key<'_>,
-        value: &Value<'_>,
+        table: DeTable<'_>,
     ) -> bool {
         let fields = KNOWN.iter().find(|(name, _)| *name == section).map_or(&[][..], |(_, f)| *f);
         let name = key.get_ref().as_ref();
@@ -111,16 +126,14 @@ impl Reader<'_> {
             self.unknown(key, &format!("{section}.{name}"), nearest(name, fields.iter().copied()));
             return false;
         }
-        let mut alone = DeTable::new();
-        alone.insert(key.clone(), value.clone());
-        let read = T::deserialize(toml::Deserializer::from(Spanned::new(value.span(), alone)));
+        let read = deserialize::<T>(table, key.span());
         if let Err(error) = &read {
             self.find(Some(key.span()), format!("{section}.{name}: {}", error.message()), None);
         }
         read.is_ok()
     }
 
-    fn policies(&mut self, value: &Value<'_>) -> Vec<Policy> {
+    fn policies(&mut self, value: &Value<'_>) -> Vec<KeyLifecyclePolicy> {
         let Some(entries) = value.get_ref().as_array() else {
             let message = "policy is a list of tables: [[policy]]".to_owned();
             self.find(Some(value.span()), message, None);
@@ -129,16 +142,42 @@ impl Reader<'_> {
         let mut names = BTreeSet::new();
         let mut policies = Vec::new();
         for entry in entries.iter() {
-            let policy: Policy = self.table("policy", entry);
-            if policy.name.is_empty() {
-                self.find(Some(entry.span()), "a [[policy]] needs a `name`".to_owned(), None);
-            } else if !names.insert(policy.name.to_ascii_lowercase()) {
+            let Some(policy) = self.policy(entry) else { continue };
+            if !names.insert(policy.name.folded()) {
                 let message = format!("policy `{}` stands here twice", policy.name);
                 self.find(Some(entry.span()), message, None);
             }
+            self.refused(entry, policy.validate().err().map(|refusal| refusal.to_string()));
             policies.push(policy);
         }
         policies
+    }
+
+    /// Reads one policy setting by setting, each beside the name.
+    fn policy(&mut self, entry: &Value<'_>) -> Option<KeyLifecyclePolicy> {
+        let Some(table) = entry.get_ref().as_table() else {
+            let message = "policy is a list of tables: [[policy]]".to_owned();
+            self.find(Some(entry.span()), message, None);
+            return None;
+        };
+        let Some((name_key, name)) = table.get_key_value("name") else {
+            self.find(Some(entry.span()), "a [[policy]] needs a `name`".to_owned(), None);
+            return None;
+        };
+        let mut sound = DeTable::new();
+        sound.insert(name_key.clone(), name.clone());
+        if !self.setting::<KeyLifecyclePolicy>("policy", name_key, sound.clone()) {
+            return None;
+        }
+        for (key, setting) in table.iter().filter(|(key, _)| key.get_ref() != "name") {
+            let mut beside = DeTable::new();
+            beside.insert(name_key.clone(), name.clone());
+            beside.insert(key.clone(), setting.clone());
+            if self.setting::<KeyLifecyclePolicy>("policy", key, beside) {
+                sound.insert(key.clone(), setting.clone());
+            }
+        }
+        deserialize(sound, entry.span()).ok()
     }
 
     fn unknown(&mut self, key: &Key<'_>, name: &str, near: Option<&str>) {
@@ -152,6 +191,13 @@ impl Reader<'_> {
             at.and_then(|span| self.text.get(..span.start)).map(|t| t.matches('\n').count() + 1);
         self.findings.push(Finding { line, message, advice });
     }
+}
+
+fn deserialize<T: DeserializeOwned>(
+    table: DeTable<'_>,
+    span: Range<usize>,
+) -> Result<T, toml::de::Error> {
+    T::deserialize(toml::Deserializer::from(Spanned::new(span, table)))
 }
 
 /// The known name that `name` most likely stands for.
@@ -210,12 +256,22 @@ mod tests {
         let text = "[[policy]]\nname = \"a\"\nmax_active_age_days = 3\n[[policy]]\nname = \"A\"\n\
                     [[policy]]\nauto_rotate = true\n";
         let (config, found) = parse(text);
-        assert_eq!(config.policy.len(), 3);
+        assert_eq!(config.policy.len(), 2);
         let lines: Vec<String> = found.iter().map(Finding::to_string).collect();
         assert_eq!(
             lines,
             ["line 4: policy `A` stands here twice", "line 6: a [[policy]] needs a `name`",]
         );
+    }
+
+    #[test]
+    fn values_that_contradict_each_other_are_refused() {
+        let text = "[audit]\nenable_chaining = false\n[session]\nidle_timeout_s = 50000\n\
+                    [[policy]]\nname = \"p\"\nexpiration_days = 10\nwarning_days_before_exp = 20\n";
+        let lines: Vec<_> = parse(text).1.into_iter().filter_map(|finding| finding.line).collect();
+        assert_eq!(lines, [1, 5, 3]);
+        let apart = "[session]\nidle_timeout_s = 50000\nabsolute_timeout_s = 60000\n";
+        assert_eq!(parse(apart).1, []);
     }
 
     #[test]

@@ -3,6 +3,9 @@
 
 use std::path::PathBuf;
 
+use kms::access::SessionPolicy;
+use kms::audit::AuditLogConfig;
+use kms::audit::MIN_FILE_BYTES;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -10,7 +13,7 @@ use serde::Serialize;
 ///
 /// A test holds this table and the structs together.
 pub(crate) const KNOWN: &[(&str, &[&str])] =
-    &[("audit", Audit::FIELDS), ("session", Session::FIELDS), ("policy", Policy::FIELDS)];
+    &[("audit", Audit::FIELDS), ("session", Session::FIELDS), ("policy", POLICY_FIELDS)];
 
 /// `[audit]`: the specification's `AuditLogConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,7 +31,27 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    const FIELDS: &[&str] = &["log_file", "max_file_size", "enable_chaining", "sync_writes"];
+    pub(crate) const FIELDS: &[&str] = &["log_file", "max_file_size", "enable_chaining", "sync_writes"];
+
+    /// The settings as the library takes them.
+    pub(crate) fn log(&self) -> AuditLogConfig {
+        let default = AuditLogConfig::default();
+        AuditLogConfig {
+            log_file: self.log_file.clone().unwrap_or(default.log_file),
+            max_file_size: self.max_file_size,
+            enable_chaining: self.enable_chaining,
+            sync_writes: self.sync_writes,
+        }
+    }
+
+    /// What is wrong with the values.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let small = self.max_file_size < MIN_FILE_BYTES;
+        let small = small.then(|| format!("audit.max_file_size is at least {MIN_FILE_BYTES}"));
+        let unchained = (!self.enable_chaining)
+            .then(|| "audit.enable_chaining cannot be switched off".to_owned());
+        small.or(unchained)
+    }
 }
 
 impl Default for Audit {
@@ -50,6 +73,8 @@ pub(crate) struct Session {
     pub(crate) idle_timeout_s: u64,
     /// Seconds after login after which a session ends.
     pub(crate) absolute_timeout_s: u64,
+    /// Seconds for which a second factor counts as fresh.
+    pub(crate) mfa_freshness_s: u64,
     /// Sessions one principal may have at a time.
     pub(crate) max_per_principal: usize,
     /// Whether a session is bound to the address it was opened from.
@@ -59,13 +84,30 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    const FIELDS: &[&str] = &[
+    pub(crate) const FIELDS: &[&str] = &[
         "idle_timeout_s",
         "absolute_timeout_s",
+        "mfa_freshness_s",
         "max_per_principal",
         "bind_ip",
         "bind_user_agent",
     ];
+
+    /// The settings as the library takes them.
+    ///
+    /// # Errors
+    /// When a value is out of range.
+    pub(crate) fn policy(&self) -> Result<SessionPolicy, String> {
+        let policy = serde_json::json!({
+            "absolute_timeout_s": self.absolute_timeout_s,
+            "idle_timeout_s": self.idle_timeout_s,
+            "mfa_freshness_s": self.mfa_freshness_s,
+            "max_per_principal": self.max_per_principal,
+            "bind_address": self.bind_ip,
+            "bind_user_agent": self.bind_user_agent,
+        });
+        serde_json::from_value(policy).map_err(|e| e.to_string())
+    }
 }
 
 impl Default for Session {
@@ -73,6 +115,7 @@ impl Default for Session {
         Self {
             idle_timeout_s: 15 * 60,
             absolute_timeout_s: 12 * 60 * 60,
+            mfa_freshness_s: 5 * 60,
             max_per_principal: 5,
             bind_ip: true,
             bind_user_agent: true,
@@ -80,41 +123,28 @@ impl Default for Session {
     }
 }
 
-/// `[[policy]]`: one `KeyLifecyclePolicy`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct Policy {
-    /// Its name; keys name their policy by it.
-    pub(crate) name: String,
-    /// Days a key may be active before a rotation is due.
-    pub(crate) max_active_age_days: u32,
-    /// Days before the expiry at which warnings begin; less than `expiration_days`.
-    pub(crate) warning_days_before_exp: u32,
-    /// Days after its activation at which a key expires.
-    pub(crate) expiration_days: u32,
-    /// Days an old key is kept after its rotation.
-    pub(crate) grace_period_days: u32,
-    /// Whether a timer prepares the successor.
-    pub(crate) auto_rotate: bool,
-    /// Whether rotating needs fresh MFA.
-    pub(crate) require_mfa: bool,
-}
-
-impl Policy {
-    const FIELDS: &[&str] = &[
-        "name",
-        "max_active_age_days",
-        "warning_days_before_exp",
-        "expiration_days",
-        "grace_period_days",
-        "auto_rotate",
-        "require_mfa",
-    ];
-}
+/// The settings of a `[[policy]]`, which is one `KeyLifecyclePolicy`.
+const POLICY_FIELDS: &[&str] = &[
+    "name",
+    "max_active_age_days",
+    "warning_days_before_exp",
+    "expiration_days",
+    "grace_period_days",
+    "auto_rotate",
+    "require_mfa",
+    "allowed_algorithms",
+    "minimum_strength_bits",
+    "require_approval_for_activation",
+    "require_approval_for_destruction",
+    "archive_after_days",
+    "destroy_after_days",
+    "destroy_delay_days",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use kms::lifecycle::KeyLifecyclePolicy;
 
     fn names(value: impl Serialize) -> Vec<String> {
         let value = serde_json::to_value(value).unwrap();
@@ -131,6 +161,6 @@ mod tests {
     fn table_of_names_and_structs_agree() {
         assert_eq!(sorted(Audit::FIELDS), names(Audit::default()));
         assert_eq!(sorted(Session::FIELDS), names(Session::default()));
-        assert_eq!(sorted(Policy::FIELDS), names(Policy::default()));
+        assert_eq!(sorted(POLICY_FIELDS), names(KeyLifecyclePolicy::standard()));
     }
 }

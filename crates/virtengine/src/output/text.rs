@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use serde::Serialize;
+use serde_json::Value;
+
 /// Text in which nothing can move the cursor, start a line or turn the reading direction: control
 /// characters, line separators and bidirectional marks are shown as `\n` or `\u{…}`.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
@@ -72,18 +75,18 @@ impl Table {
 /// Named values, one a line; values that are absent are left out.
 #[derive(Debug, Default)]
 pub(crate) struct Details {
-    lines: Vec<(&'static str, String)>,
+    lines: Vec<(String, String)>,
 }
 
 impl Details {
     /// Adds a value.
-    pub(crate) fn add(mut self, name: &'static str, value: impl ToString) -> Self {
-        self.lines.push((name, escape(&value.to_string()).into_owned()));
+    pub(crate) fn add(mut self, name: &str, value: impl ToString) -> Self {
+        self.lines.push((name.to_owned(), escape(&value.to_string()).into_owned()));
         self
     }
 
     /// Adds a value that may be absent.
-    pub(crate) fn maybe(self, name: &'static str, value: Option<impl ToString>) -> Self {
+    pub(crate) fn maybe(self, name: &str, value: Option<impl ToString>) -> Self {
         match value {
             Some(value) => self.add(name, value),
             None => self,
@@ -98,6 +101,29 @@ impl Details {
             writeln!(text, "{name:width$}  {value}").expect("a String takes any text");
         }
         text
+    }
+}
+
+/// Every value of a document for people, one a line; values inside values follow each other.
+pub(crate) fn document(document: &impl Serialize) -> String {
+    let document = serde_json::to_value(document).unwrap_or_default();
+    let mut details = Details::default();
+    for (name, value) in document.as_object().into_iter().flatten() {
+        details = details.add(&name.replace('_', " "), inline(value));
+    }
+    details.render()
+}
+
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(values) => values.iter().map(inline).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let each = fields.iter().map(|(name, value)| format!("{name} {}", inline(value)));
+            each.collect::<Vec<_>>().join(", ")
+        }
+        Value::Bool(_) | Value::Number(_) => value.to_string(),
     }
 }
 

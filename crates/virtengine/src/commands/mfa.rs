@@ -1,0 +1,78 @@
+//! `virtengine mfa`.
+
+use kms::access::Permission;
+use kms::manager::Enrolment;
+use serde::Serialize;
+
+use crate::cli::access::MfaCommand;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::Format;
+use crate::output::secret::SecretText;
+use crate::problem::Problem;
+use crate::problem::say;
+use crate::secrets::Stdin;
+use crate::visit::Visit;
+use crate::visit::visit;
+
+/// Carries out an `mfa` command.
+///
+/// # Errors
+/// When it did not succeed.
+pub(crate) fn run(context: &Context<'_>, command: &MfaCommand) -> Result<Exit, Problem> {
+    if matches!(command, MfaCommand::Verify) && context.global.mfa_code.is_none() {
+        return Err(Problem::usage("no code is given").fix("add --mfa-code CODE"));
+    }
+    visit(context, Stdin::Free, |visit| match command {
+        MfaCommand::Enroll => enroll(visit),
+        MfaCommand::Verify => verify(visit),
+        MfaCommand::Reset(args) => {
+            let would = || Ok(format!("take the authenticator of {} away", args.name));
+            if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
+                return Ok(exit);
+            }
+            visit.kms.access(visit.caller).reset_mfa(&args.name)?;
+            say(&format!("{} can enrol another authenticator: virtengine mfa enroll", args.name));
+            Ok(Exit::Ok)
+        }
+    })
+}
+
+fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
+    if visit.context.global.dry_run {
+        say("dry run: would enrol an authenticator");
+        return Ok(Exit::Ok);
+    }
+    let enrolment = visit.kms.access(visit.caller).enroll_mfa()?;
+    let text = match visit.context.format {
+        Format::Text => text(&enrolment),
+        Format::Json | Format::Yaml => SecretText::default()
+            .add("{\"uri\":")
+            .json(&enrolment.uri)?
+            .add(",\"recovery_codes\":")
+            .codes(&enrolment.recovery_codes)?
+            .add("}\n"),
+    };
+    text.write()?;
+    say("this is shown once; keep the recovery codes elsewhere");
+    Ok(Exit::Ok)
+}
+
+fn text(enrolment: &Enrolment) -> SecretText {
+    let uri = SecretText::default().add("uri        ").secret(&enrolment.uri).add("\n");
+    enrolment
+        .recovery_codes
+        .iter()
+        .fold(uri, |text, code| text.add("recovery   ").secret(code).add("\n"))
+}
+
+#[derive(Serialize)]
+struct Verified {
+    verified: bool,
+}
+
+fn verify(visit: &Visit<'_>) -> Result<Exit, Problem> {
+    // The login has taken the code, once and for all: that it succeeded is the answer.
+    visit.context.data(&Verified { verified: true }, || "the code is right".to_owned())?;
+    Ok(Exit::Ok)
+}
