@@ -3,6 +3,15 @@
 //! Nothing here opens a file or a socket. Every parser takes hostile input: it has a size limit,
 //! returns a typed error and never panics. Modules stand in dependency order.
 
+mod pem;
+mod point;
+
 pub mod algorithm;
+pub mod identifier;
+pub mod rsa;
 pub mod public;
+pub mod address;
 pub mod private;
+pub mod signature;
+
+pub use pem::PemError;

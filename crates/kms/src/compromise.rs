@@ -26,9 +26,9 @@ pub(crate) fn observe<U>(admitted: Admitted<U>) -> Cleared<U> {
     Cleared(admitted.into_use())
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "test-util"))]
 impl<U> Cleared<U> {
-    /// Clears anything, for tests of what comes after.
+    /// Clears anything, for tests of what comes after; the suite for storages uses it.
     pub(crate) fn for_test(what: U) -> Self {
         Self(what)
     }

@@ -1,1 +1,145 @@
-//! manager
+//! KeyManager: one method per operation, each the whole way from top to bottom.
+//!
+//! The only module that composes stages. It owns the home: its lock, its log, its store, its keys.
+//! The specification's managers are its faces, always for a caller: [`KeyManager`] itself,
+//! [`KeyLifecycleManager`], [`AccessManager`], [`AuditManager`].
+
+mod error;
+mod options;
+mod table;
+mod way;
+mod home;
+mod rotation;
+mod keys;
+mod signing;
+mod moves;
+mod policies;
+mod people;
+mod log;
+mod session;
+mod open;
+mod recovery;
+mod status;
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::RwLock;
+use std::sync::atomic::AtomicI64;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering;
+
+use crate::access::AccessController;
+use crate::audit::AuditLogger;
+use crate::audit::RecordId;
+use crate::durable::HomeLock;
+use crate::key::KeyId;
+use crate::key::StorageName;
+use crate::lifecycle::Policies;
+use crate::storage::FileStorage;
+use crate::storage::KeyStorage;
+use crate::storage::Keystore;
+use crate::storage::MemoryStorage;
+use crate::store::Store;
+use crate::time::Timestamp;
+
+use crate::manager::home::Layout;
+use crate::manager::table::KeyTable;
+use crate::manager::table::Naming;
+
+pub use error::Error;
+pub use error::ErrorKind;
+pub use error::Fault;
+pub use error::Refused;
+pub use home::Initialized;
+pub use log::AuditManager;
+pub use moves::KeyLifecycleManager;
+pub use open::Notice;
+pub use options::Caller;
+pub use options::Client;
+pub use options::Init;
+pub use options::Login;
+pub use options::Mfa;
+pub use options::NewKey;
+pub use options::NewPrincipal;
+pub use options::Options;
+pub use people::AccessManager;
+pub use signing::MESSAGE_LIMIT;
+pub use signing::Signed;
+pub use status::Status;
+
+/// A home, open: the one way to its keys.
+#[derive(Debug)]
+pub struct KeyManager {
+    layout: Layout,
+    options: Options,
+    development: bool,
+    _lock: HomeLock,
+
+    store: Store,
+    audit: AuditLogger,
+    access: AccessController,
+    policies: RwLock<Arc<Policies>>,
+    keys: KeyTable,
+    naming: Mutex<Naming>,
+    keystore: Arc<Keystore>,
+    file: FileStorage,
+    memory: MemoryStorage,
+
+    notices: Mutex<Vec<Notice>>,
+    /// The latest moment anything was decided for, in microseconds: time never goes back here.
+    high_water: AtomicI64,
+    record_prefix: u64,
+    record_count: AtomicU64,
+}
+
+impl KeyManager {
+    /// The specification's `KeyLifecycleManager`, for `caller`.
+    pub fn lifecycle<'a>(&'a self, caller: &'a Caller) -> KeyLifecycleManager<'a> {
+        KeyLifecycleManager { kms: self, caller }
+    }
+
+    /// The specification's `AccessController`, for `caller`.
+    pub fn access<'a>(&'a self, caller: &'a Caller) -> AccessManager<'a> {
+        AccessManager { kms: self, caller }
+    }
+
+    /// The specification's `AuditLogger`, for `caller`.
+    pub fn audit<'a>(&'a self, caller: &'a Caller) -> AuditManager<'a> {
+        AuditManager { kms: self, caller }
+    }
+
+    /// What an operator should know about this home.
+    pub fn notices(&self) -> Vec<Notice> {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn notice(&self, notice: Notice) {
+        self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
+    }
+
+    /// The present moment, never before one that was decided for already.
+    fn now(&self) -> Timestamp {
+        let now = self.options.clock.now().micros();
+        Timestamp::from_micros(self.high_water.fetch_max(now, Ordering::Relaxed).max(now))
+    }
+
+    /// A name for one record: 64 random bits of this opening of the home, and a count.
+    fn next_record_id(&self) -> RecordId {
+        let count = self.record_count.fetch_add(1, Ordering::Relaxed);
+        let id = (u128::from(self.record_prefix) << 64) | u128::from(count);
+        RecordId::from_random(id.to_be_bytes())
+    }
+
+    fn next_key_id(&self) -> Result<KeyId, Error> {
+        home::random_16().map(KeyId::from_random)
+    }
+
+    fn storage(&self, name: &StorageName) -> Result<&dyn KeyStorage, Error> {
+        match name.as_str() {
+            "file" => Ok(&self.file),
+            "memory" => Ok(&self.memory),
+            other => Err(Refused::StorageNotFound(other.to_owned()).into()),
+        }
+    }
+}

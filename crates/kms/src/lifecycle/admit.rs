@@ -1,4 +1,24 @@
 //! Admission: the state and the purpose of a key allow this use now.
+//!
+//! The third of the stages every use of a private key passes. It decides from values alone and
+//! hands on an [`Admitted`], which only this module can make.
+#![cfg_attr(not(test), expect(dead_code, reason = "the manager, which calls it, comes after"))]
+
+use crate::key::Algorithm;
+use crate::key::KeyState;
+use crate::key::Label;
+use crate::key::Prehash;
+use crate::key::Purpose;
+use crate::lifecycle::KeyLifecyclePolicy;
+use crate::lifecycle::KeyOperation;
+use crate::lifecycle::Refusal;
+use crate::lifecycle::permits;
+use crate::lifecycle::state_at;
+use crate::lifecycle::uses::Destroy;
+use crate::lifecycle::uses::Generate;
+use crate::lifecycle::uses::Import;
+use crate::lifecycle::uses::Sign;
+use crate::time::Timestamp;
 
 /// A use that its key's state and purpose allow at this moment. Made in this module only.
 #[derive(Debug)]
@@ -7,5 +27,232 @@ pub struct Admitted<U>(U);
 impl<U> Admitted<U> {
     pub(crate) fn into_use(self) -> U {
         self.0
+    }
+}
+
+/// Admits the making of a key if its purpose and its policy allow the algorithm.
+pub(crate) fn admit_generate(
+    what: Generate,
+    policy: &KeyLifecyclePolicy,
+) -> Result<Admitted<Generate>, Refusal> {
+    algorithm_allowed(what.purpose, what.algorithm, policy)?;
+    Ok(Admitted(what))
+}
+
+/// Admits the taking in of a key if its purpose and its policy allow the algorithm.
+pub(crate) fn admit_import<'a>(
+    what: Import<'a>,
+    policy: &KeyLifecyclePolicy,
+) -> Result<Admitted<Import<'a>>, Refusal> {
+    algorithm_allowed(what.purpose, what.material.algorithm, policy)?;
+    Ok(Admitted(what))
+}
+
+/// Admits the signing of a message if the key's state at `now` permits it, the purpose is not
+/// consensus, and the scheme is one that the algorithm has.
+pub(crate) fn admit_sign(what: Sign<'_>, now: Timestamp) -> Result<Admitted<Sign<'_>>, Refusal> {
+    let (key, operation) = (what.key.label.clone(), KeyOperation::Sign);
+    let state = state_at(what.key, now);
+    if !permits(state, operation) {
+        return Err(Refusal::Use { key, state, operation });
+    }
+    match what.key.purpose {
+        Purpose::Consensus => return Err(Refusal::RawConsensus { key }),
+        Purpose::Account | Purpose::Provider | Purpose::General => {}
+    }
+    match what.scheme.prehash {
+        Prehash::Sha256 => {}
+        Prehash::Keccak256 => keccak_allowed(key, what.key.algorithm())?,
+        Prehash::Prehashed => digest_allowed(key, what.key.algorithm(), what.message)?,
+    }
+    Ok(Admitted(what))
+}
+
+/// Admits the removal of a private half if the record says that it is gone: the key was moved to
+/// Destroyed or Archived, with all the guards of those moves. `what.key` is the key *after* that
+/// move, so a removal that a crash cut off is admitted again from the stored record.
+pub(crate) fn admit_destroy(what: Destroy<'_>) -> Result<Admitted<Destroy<'_>>, Refusal> {
+    match what.key.state {
+        KeyState::Destroyed | KeyState::Archived => Ok(Admitted(what)),
+        KeyState::Created
+        | KeyState::Pending
+        | KeyState::Active
+        | KeyState::Rotating
+        | KeyState::Suspended
+        | KeyState::Deactivated
+        | KeyState::Expired
+        | KeyState::Compromised => {
+            let (key, state) = (what.key.label.clone(), what.key.state);
+            Err(Refusal::PrivateHalfStays { key, state })
+        }
+    }
+}
+
+fn algorithm_allowed(
+    purpose: Purpose,
+    algorithm: Algorithm,
+    policy: &KeyLifecyclePolicy,
+) -> Result<(), Refusal> {
+    if !purpose.allows(algorithm) {
+        return Err(Refusal::PurposeAlgorithm { purpose, algorithm });
+    }
+    if !policy.allows(algorithm) {
+        return Err(Refusal::PolicyAlgorithm { policy: policy.name.clone(), algorithm });
+    }
+    Ok(())
+}
+
+fn keccak_allowed(key: Label, algorithm: Algorithm) -> Result<(), Refusal> {
+    match algorithm {
+        Algorithm::Secp256k1 => Ok(()),
+        Algorithm::Ed25519 | Algorithm::P256 | Algorithm::Rsa2048 | Algorithm::Rsa4096 => {
+            Err(Refusal::Keccak { key, algorithm })
+        }
+    }
+}
+
+fn digest_allowed(key: Label, algorithm: Algorithm, digest: &[u8]) -> Result<(), Refusal> {
+    match algorithm {
+        Algorithm::Secp256k1 | Algorithm::P256 if digest.len() == 32 => Ok(()),
+        Algorithm::Secp256k1 | Algorithm::P256 => {
+            Err(Refusal::DigestLength { key, given: digest.len() })
+        }
+        Algorithm::Ed25519 | Algorithm::Rsa2048 | Algorithm::Rsa4096 => {
+            Err(Refusal::Digest { key, algorithm })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kms_formats::private::PrivateKey;
+    use kms_secret::SecretBytes;
+
+    use super::*;
+    use crate::key::KeyId;
+    use crate::key::ManagedKey;
+    use crate::key::Padding;
+    use crate::key::Scheme;
+    use crate::lifecycle::tests::key_in;
+    use crate::lifecycle::tests::now;
+    use crate::lifecycle::tests::public_key;
+
+    fn sign<'a>(key: &'a ManagedKey, prehash: Prehash, message: &'a [u8]) -> Sign<'a> {
+        Sign { key, message, scheme: Scheme { prehash, padding: Padding::Pss } }
+    }
+
+    fn active(algorithm: Algorithm) -> ManagedKey {
+        ManagedKey { public_key: public_key(algorithm, 1), ..key_in(KeyState::Active) }
+    }
+
+    #[test]
+    fn only_active_and_rotating_keys_sign() {
+        for state in KeyState::ALL {
+            let key = key_in(state);
+            let admitted = admit_sign(sign(&key, Prehash::Sha256, b"m"), now());
+            let expected = matches!(state, KeyState::Active | KeyState::Rotating);
+            assert_eq!(admitted.is_ok(), expected, "{state}");
+        }
+    }
+
+    #[test]
+    fn suspended_key_refuses_to_sign() {
+        let key = key_in(KeyState::Suspended);
+        let refusal = admit_sign(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        assert_eq!(refusal.to_string(), "key val is suspended, not active or rotating");
+    }
+
+    #[test]
+    fn key_past_its_expiry_refuses_to_sign_before_any_sweep() {
+        let key = ManagedKey { expires_at: Some(now()), ..key_in(KeyState::Active) };
+        let just_before = Timestamp::from_micros(now().micros() - 1);
+        assert!(admit_sign(sign(&key, Prehash::Sha256, b"m"), just_before).is_ok());
+        let refusal = admit_sign(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        assert_eq!(refusal.to_string(), "key val is expired, not active or rotating");
+    }
+
+    #[test]
+    fn consensus_keys_sign_no_raw_bytes() {
+        let key = ManagedKey { purpose: Purpose::Consensus, ..key_in(KeyState::Active) };
+        let refusal = admit_sign(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        assert_eq!(
+            refusal.to_string(),
+            "key val is for consensus; it signs typed votes and proposals only"
+        );
+    }
+
+    #[test]
+    fn keccak_is_for_secp256k1_alone() {
+        for algorithm in Algorithm::ALL {
+            let key = active(algorithm);
+            let admitted = admit_sign(sign(&key, Prehash::Keccak256, b"m"), now());
+            assert_eq!(admitted.is_ok(), algorithm == Algorithm::Secp256k1, "{algorithm}");
+        }
+    }
+
+    #[test]
+    fn digests_are_for_ecdsa_and_have_32_bytes() {
+        for algorithm in Algorithm::ALL {
+            let key = active(algorithm);
+            let ecdsa = matches!(algorithm, Algorithm::Secp256k1 | Algorithm::P256);
+            for length in [0, 20, 31, 32, 33, 64] {
+                let digest = vec![7; length];
+                let admitted = admit_sign(sign(&key, Prehash::Prehashed, &digest), now());
+                assert_eq!(admitted.is_ok(), ecdsa && length == 32, "{algorithm} {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_admitted_is_what_was_asked() {
+        let key = active(Algorithm::Secp256k1);
+        let admitted = admit_sign(sign(&key, Prehash::Prehashed, &[9; 32]), now()).unwrap();
+        let what = admitted.into_use();
+        assert_eq!((what.key.id, what.message), (key.id, [9; 32].as_slice()));
+        assert_eq!(what.scheme.prehash, Prehash::Prehashed);
+    }
+
+    #[test]
+    fn keys_are_made_only_with_an_algorithm_of_purpose_and_policy() {
+        let mut policy = KeyLifecyclePolicy::standard();
+        let id = KeyId::from_random([1; 16]);
+        let generate = |purpose, algorithm| Generate { id, algorithm, purpose };
+        let refusal = admit_generate(generate(Purpose::Consensus, Algorithm::P256), &policy);
+        assert_eq!(refusal.unwrap_err().to_string(), "a key for consensus cannot be p256");
+        assert!(admit_generate(generate(Purpose::General, Algorithm::P256), &policy).is_ok());
+        policy.allowed_algorithms = vec![Algorithm::Ed25519];
+        let refusal = admit_generate(generate(Purpose::General, Algorithm::P256), &policy);
+        assert_eq!(refusal.unwrap_err().to_string(), "policy default does not allow p256");
+    }
+
+    #[test]
+    fn keys_are_imported_only_with_an_algorithm_of_purpose_and_policy() {
+        let policy =
+            KeyLifecyclePolicy { minimum_strength_bits: 128, ..KeyLifecyclePolicy::standard() };
+        let admitted = |purpose, algorithm| {
+            let material = PrivateKey { algorithm, bytes: SecretBytes::zeroed(32) };
+            let id = KeyId::from_random([1; 16]);
+            admit_import(Import { id, purpose, material: &material }, &policy).map(|_| ())
+        };
+        assert_eq!(admitted(Purpose::Account, Algorithm::Secp256k1), Ok(()));
+        let (purpose, algorithm) = (Purpose::Account, Algorithm::Rsa4096);
+        assert_eq!(
+            admitted(purpose, algorithm),
+            Err(Refusal::PurposeAlgorithm { purpose, algorithm })
+        );
+        let (policy, algorithm) = (policy.name.clone(), Algorithm::Rsa2048);
+        assert_eq!(
+            admitted(Purpose::General, algorithm),
+            Err(Refusal::PolicyAlgorithm { policy, algorithm })
+        );
+    }
+
+    #[test]
+    fn a_private_half_goes_only_when_the_record_says_so() {
+        for state in KeyState::ALL {
+            let key = key_in(state);
+            let gone = matches!(state, KeyState::Destroyed | KeyState::Archived);
+            assert_eq!(admit_destroy(Destroy { key: &key }).is_ok(), gone, "{state}");
+        }
     }
 }

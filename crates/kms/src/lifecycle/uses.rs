@@ -5,6 +5,7 @@ use kms_formats::private::PrivateKey;
 use crate::key::Algorithm;
 use crate::key::KeyId;
 use crate::key::ManagedKey;
+use crate::key::PublicKey;
 use crate::key::Purpose;
 use crate::key::Scheme;
 
@@ -28,6 +29,8 @@ pub struct Import<'a> {
     pub purpose: Purpose,
     /// The private half, which tells its algorithm.
     pub material: &'a PrivateKey,
+    /// The public half that came with it, if one did; one that does not belong to it is refused.
+    pub claimed_public: Option<&'a PublicKey>,
 }
 
 /// Signing a message.

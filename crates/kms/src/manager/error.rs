@@ -1,0 +1,276 @@
+//! What an operation answers when it did not do what it was asked.
+//!
+//! Two worlds that stay apart all the way up: *refusals* are policy, safe to tell and about the
+//! request; *faults* are the machine. Both have a stable code, a kind that decides the exit code,
+//! and advice.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::access::AccessFault;
+use crate::access::ChangePassphraseError;
+use crate::access::ChangeRefused;
+use crate::access::Denied;
+use crate::access::EnrollError;
+use crate::access::LoginError;
+use crate::access::LoginRefused;
+use crate::access::MfaRequired;
+use crate::access::PassphraseError;
+use crate::access::SessionRefused;
+use crate::access::WeakPassphrase;
+use crate::audit::AuditFault;
+use crate::durable::DiskError;
+use crate::durable::LockError;
+use crate::key::Algorithm;
+use crate::key::KeyRef;
+use crate::key::Label;
+use crate::key::PolicyName;
+use crate::lifecycle;
+use crate::storage;
+use crate::storage::StorageError;
+use crate::store::StoreError;
+use crate::time::Timestamp;
+
+/// Why an operation did not do what it was asked. Its record is durable, unless the log itself is
+/// what failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Policy says no.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The machine says no.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Policy says no; safe to tell the caller.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// The session is none, or no more.
+    #[error(transparent)]
+    Session(#[from] SessionRefused),
+    /// What the caller may do.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// A second factor is needed.
+    #[error(transparent)]
+    Mfa(#[from] MfaRequired),
+    /// Who the caller says they are.
+    #[error(transparent)]
+    Login(#[from] LoginRefused),
+    /// What may be changed of principals and roles.
+    #[error(transparent)]
+    Change(#[from] ChangeRefused),
+    /// What a passphrase must be.
+    #[error(transparent)]
+    Passphrase(#[from] WeakPassphrase),
+    /// No such principal.
+    #[error("principal {0} is not here")]
+    PrincipalNotFound(String),
+    /// What the key may do now.
+    #[error(transparent)]
+    Lifecycle(#[from] lifecycle::Refusal),
+    /// What a policy may say.
+    #[error(transparent)]
+    Policy(#[from] lifecycle::PolicyRefusal),
+    /// What the storage has or takes.
+    #[error(transparent)]
+    Storage(#[from] storage::Refused),
+    /// No such key.
+    #[error("key {key} is not here")]
+    KeyNotFound {
+        /// As it was asked for.
+        key: KeyRef,
+        /// Names that are nearly the same.
+        like: Vec<String>,
+    },
+    /// The label names another key.
+    #[error("key {0} exists")]
+    LabelTaken(Label),
+    /// The same public key has a record here.
+    #[error("this key is here already as {0}")]
+    KeyKnown(KeyRef),
+    /// The file holds another algorithm than was asked for.
+    #[error("the file holds a key of {found}, not {wanted}")]
+    OtherAlgorithm {
+        /// As asked for.
+        wanted: Algorithm,
+        /// As found.
+        found: Algorithm,
+    },
+    /// No such policy.
+    #[error("policy {0} is not here")]
+    PolicyNotFound(PolicyName),
+    /// Keys live under the policy.
+    #[error("policy {policy} is in use, by key {key} among others")]
+    PolicyInUse {
+        /// The policy.
+        policy: PolicyName,
+        /// One of the keys.
+        key: Label,
+    },
+    /// No storage of that name is configured.
+    #[error("storage {0} is not configured")]
+    StorageNotFound(String),
+    /// A key in the memory of a process that ends at once would be gone at once.
+    #[error("storage `memory` keeps a key only as long as this process runs, which ends now")]
+    MemoryEndsNow,
+    /// More than is signed in one piece.
+    #[error("the message has {bytes} bytes, more than 16777216")]
+    MessageTooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// A home is there already.
+    #[error("{0} is a home already")]
+    HomeExists(PathBuf),
+    /// Nothing is there.
+    #[error("{0} is no home")]
+    NoHome(PathBuf),
+    /// Another process has the home.
+    #[error("{home} is in use by process {pid}")]
+    HomeInUse {
+        /// The home.
+        home: PathBuf,
+        /// The process that holds the lock.
+        pid: u32,
+    },
+    /// The clock is far ahead of the last record.
+    #[error("the clock says {now}, but the last record is of {last}")]
+    ClockLeapt {
+        /// The clock.
+        now: Timestamp,
+        /// The last record.
+        last: Timestamp,
+    },
+}
+
+/// The machine says no; details are for its operator.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The audit log: nothing happens unrecorded.
+    #[error("audit log: {0}")]
+    Audit(#[from] AuditFault),
+    /// The database of records.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The keys' storage.
+    #[error(transparent)]
+    Storage(#[from] storage::Fault),
+    /// Randomness or memory for the decision on who asks.
+    #[error(transparent)]
+    Access(#[from] AccessFault),
+    /// A file of the home.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The lock of the home.
+    #[error("{path}: {cause}")]
+    Lock {
+        /// The lock file.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// What the home's parts say of each other does not fit.
+    #[error("{0}")]
+    Inconsistent(String),
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes")]
+    Random,
+}
+
+/// What kind of answer an error is: one exit code and one HTTP status each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// Anything else.
+    Other,
+    /// The request does not make sense.
+    Usage,
+    /// What it is about is not there.
+    NotFound,
+    /// It is there already, or in use.
+    Conflict,
+    /// The caller may not.
+    NotPermitted,
+    /// Who the caller is was not shown, or a second factor is missing.
+    Authentication,
+    /// Something that is needed cannot be used now.
+    Unavailable,
+    /// Something was altered.
+    Integrity,
+    /// A threshold was not met in time.
+    Threshold,
+    /// Refused for safety: the key's state, purpose or policy.
+    Unsafe,
+    /// Waits for an approval.
+    Waiting,
+}
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Refused(refused) => Refused::from(refused).into(),
+            StorageError::Fault(fault) => Fault::from(fault).into(),
+        }
+    }
+}
+
+macro_rules! refused_from {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Refused(error.into())
+            }
+        }
+    )*};
+}
+
+macro_rules! fault_from {
+    ($($error:ty),*) => {$(
+        impl From<$error> for Error {
+            fn from(error: $error) -> Self {
+                Self::Fault(error.into())
+            }
+        }
+    )*};
+}
+
+refused_from!(lifecycle::Refusal, lifecycle::PolicyRefusal);
+refused_from!(SessionRefused, Denied, MfaRequired, LoginRefused, ChangeRefused, WeakPassphrase);
+fault_from!(AuditFault, StoreError, DiskError, AccessFault);
+
+impl From<LoginError> for Error {
+    fn from(error: LoginError) -> Self {
+        match error {
+            LoginError::Refused(refused) => refused.into(),
+            LoginError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<EnrollError> for Error {
+    fn from(error: EnrollError) -> Self {
+        match error {
+            EnrollError::Refused(refused) => refused.into(),
+            EnrollError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<PassphraseError> for Error {
+    fn from(error: PassphraseError) -> Self {
+        match error {
+            PassphraseError::Weak(weak) => weak.into(),
+            PassphraseError::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+impl From<ChangePassphraseError> for Error {
+    fn from(error: ChangePassphraseError) -> Self {
+        match error {
+            ChangePassphraseError::Refused(refused) => refused.into(),
+            ChangePassphraseError::Passphrase(error) => error.into(),
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! Making, bringing in, finding, listing and naming keys.
+
+use std::sync::Arc;
+
+use kms_formats::private::ParsedPrivateKey;
+
+use crate::access::Permission;
+use crate::access::Target;
+use crate::audit::EventType;
+use crate::compromise;
+use crate::key::Fingerprint;
+use crate::key::KeyId;
+use crate::key::KeyRef;
+use crate::key::KeyState;
+use crate::key::Label;
+use crate::key::ManagedKey;
+use crate::key::Move;
+use crate::key::Origin;
+use crate::key::PublicKey;
+use crate::lifecycle;
+use crate::lifecycle::Context;
+use crate::lifecycle::KeyLifecyclePolicy;
+use crate::lifecycle::KeyOperation;
+use crate::lifecycle::Moved;
+use crate::lifecycle::uses::Generate;
+use crate::lifecycle::uses::Import;
+use crate::manager::Caller;
+use crate::manager::Error;
+use crate::manager::KeyManager;
+use crate::manager::NewKey;
+use crate::manager::Refused;
+use crate::manager::rotation::Lineage;
+use crate::manager::table::HeldLabel;
+use crate::manager::table::Slot;
+use crate::manager::way::Way;
+use crate::storage;
+use crate::store::StoreError;
+use crate::store::Transaction;
+use crate::time::Timestamp;
+
+impl KeyManager {
+    /// Makes a key pair and its record; both are durable on return. Active at once unless the
+    /// policy asks for an approval or the caller for an inactive key.
+    ///
+    /// Needs `key:create`.
+    ///
+    /// # Errors
+    /// When the label is taken, the purpose, the policy or the storage do not allow the algorithm,
+    /// the caller may not, or something cannot be written; no key exists then.
+    pub fn generate_key(
+        &self,
+        caller: &Caller,
+        label: &Label,
+        new: NewKey,
+    ) -> Result<ManagedKey, Error> {
+        self.operation(caller, EventType::KeyCreated, |way| {
+            let target = Target::NewKey { label, purpose: new.purpose };
+            let grant = way.authorize(Permission::KeyCreate, &target)?;
+            let _held = self.hold_label(label)?;
+            let algorithm = new.algorithm.unwrap_or(new.purpose.default_algorithm());
+            let policy = self.policy_for(&new)?;
+            let id = self.next_key_id()?;
+            let what = Generate { id, algorithm, purpose: new.purpose };
+            let admitted = lifecycle::admit_generate(grant, what, &policy)?;
+            let storage = self.storage(&new.storage)?;
+            let public_key = storage::generate(storage, compromise::observe(admitted))?;
+            let made = (Origin::Generated, public_key, way.now);
+            let key = new_record(id, label, &new, &policy, made);
+            let key = self.enter(way, key, &policy, new.activate)?;
+            Ok(key)
+        })
+    }
+
+    /// Takes in a private key and makes its record; both are durable on return. That it was
+    /// imported stands in the record for ever.
+    ///
+    /// Needs `key:import`.
+    ///
+    /// # Errors
+    /// As [`Self::generate_key`]; also when the file's public half is not that of its private
+    /// half, and when the key is here already.
+    pub fn import_key(
+        &self,
+        caller: &Caller,
+        label: &Label,
+        new: NewKey,
+        parsed: &ParsedPrivateKey,
+    ) -> Result<ManagedKey, Error> {
+        self.operation(caller, EventType::KeyImported, |way| {
+            let target = Target::NewKey { label, purpose: new.purpose };
+            let grant = way.authorize(Permission::KeyImport, &target)?;
+            let _held = self.hold_label(label)?;
+            if let Some(wanted) = new.algorithm
+                && wanted != parsed.key.algorithm
+            {
+                return Err(Refused::OtherAlgorithm { wanted, found: parsed.key.algorithm }.into());
+            }
+            let policy = self.policy_for(&new)?;
+            let id = self.next_key_id()?;
+            let claimed_public = parsed.claimed_public.as_ref();
+            let what = Import { id, purpose: new.purpose, material: &parsed.key, claimed_public };
+            let admitted = lifecycle::admit_import(grant, what, &policy)?;
+            let storage = self.storage(&new.storage)?;
+            let public_key = storage::import(storage, compromise::observe(admitted))?;
+            let made = (Origin::Imported, public_key, way.now);
+            let key = new_record(id, label, &new, &policy, made);
+            let key = self.enter(way, key, &policy, new.activate)?;
+            Ok(key)
+        })
+    }
+
+    /// The record of a key, by id, or of a lineage's current key, by label.
+    ///
+    /// Needs `key:read`.
+    ///
+    /// # Errors
+    /// When there is none the caller may see, or the record of the reading cannot be written.
+    pub fn get_key(&self, caller: &Caller, key: &KeyRef) -> Result<ManagedKey, Error> {
+        self.read_key(caller, EventType::KeyRead, key, |_, record| Ok(record.clone()))
+    }
+
+    /// All keys the caller may see, by label, then by age. One record, however many keys.
+    ///
+    /// Needs `key:read` on at least one key, or everywhere.
+    ///
+    /// # Errors
+    /// When the caller may read no key, or the record of the reading cannot be written.
+    pub fn list_keys(&self, caller: &Caller) -> Result<Vec<ManagedKey>, Error> {
+        self.operation(caller, EventType::KeyRead, |way| {
+            let keys = self.visible_keys(way)?;
+            way.note("listed", keys.len().to_string());
+            Ok(keys)
+        })
+    }
+
+    /// The public half of a key.
+    ///
+    /// Needs `key:read`.
+    ///
+    /// # Errors
+    /// As [`Self::get_key`].
+    pub fn export_public_key(&self, caller: &Caller, key: &KeyRef) -> Result<PublicKey, Error> {
+        self.read_key(caller, EventType::KeyExportedPublic, key, |_, record| {
+            Ok(record.public_key.clone())
+        })
+    }
+
+    /// Every move of a key's life, oldest first.
+    ///
+    /// Needs `key:read`.
+    ///
+    /// # Errors
+    /// As [`Self::get_key`].
+    pub fn key_history(&self, caller: &Caller, key: &KeyRef) -> Result<Vec<Move>, Error> {
+        self.read_key(caller, EventType::KeyRead, key, |_, record| {
+            Ok(self.store.history(record.id)?)
+        })
+    }
+
+    /// Gives a lineage another label: all its keys, past and present.
+    ///
+    /// Needs `key:create` on the new label and `key:read` on the key.
+    ///
+    /// # Errors
+    /// When the new label is taken or the caller may not.
+    pub fn rename_key(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        label: &Label,
+    ) -> Result<ManagedKey, Error> {
+        self.operation(caller, EventType::KeyRenamed, |way| {
+            let _held = self.hold_label(label)?;
+            let slot = self.find(key)?;
+            let current = slot.read().clone();
+            _ = way.authorize_key(Permission::KeyRead, &current)?;
+            let target = Target::NewKey { label, purpose: current.purpose };
+            _ = way.authorize(Permission::KeyCreate, &target)?;
+            lifecycle::admit_operation(&current, KeyOperation::Rename, way.now)?;
+            way.note("from", current.label.as_str());
+            way.note("to", label.as_str());
+            let mut lineage = self.keys.lineage(&current.label);
+            lineage.sort_by_key(|slot| slot.read().id); // one order for all, so none waits for ever
+            let mut guards: Vec<_> = lineage.iter().map(|slot| slot.write()).collect();
+            let renamed: Vec<ManagedKey> = guards
+                .iter()
+                .map(|record| ManagedKey { label: label.clone(), ..ManagedKey::clone(record) })
+                .collect();
+            way.commit("rename key", |tx| renamed.iter().try_for_each(|key| tx.put(key)))?;
+            for (guard, key) in guards.iter_mut().zip(renamed) {
+                **guard = key;
+            }
+            self.keys.rename(&current.label, label);
+            Ok(ManagedKey { label: label.clone(), ..current })
+        })
+    }
+
+    /// Holds a label for a new key. A label is free again once its current key is destroyed.
+    pub(crate) fn hold_label(&self, label: &Label) -> Result<HeldLabel<'_>, Error> {
+        let taken = || Error::from(Refused::LabelTaken(label.clone()));
+        let held = HeldLabel::hold(&self.naming, label).ok_or_else(taken)?;
+        match self.keys.find(&KeyRef::Label(label.clone())) {
+            Some(slot) if slot.read().state != KeyState::Destroyed => Err(taken()),
+            Some(_) | None => Ok(held),
+        }
+    }
+
+    /// Finds a key, or says which names are like the one that was not found.
+    pub(crate) fn find(&self, key: &KeyRef) -> Result<Arc<Slot>, Error> {
+        self.keys.find(key).ok_or_else(|| {
+            let like = match key {
+                KeyRef::Id(_) => Vec::new(),
+                KeyRef::Label(label) => self.keys.labels_like(label),
+            };
+            Refused::KeyNotFound { key: key.clone(), like }.into()
+        })
+    }
+
+    /// The keys `way`'s caller may read, by label, then by age.
+    pub(crate) fn visible_keys(&self, way: &Way<'_>) -> Result<Vec<ManagedKey>, Error> {
+        let mut keys = Vec::new();
+        let mut denied = None;
+        for slot in self.keys.all() {
+            let record = slot.read();
+            let (label, purpose) = (&record.label, record.purpose);
+            match way.authorize(Permission::KeyRead, &Target::Key { id: &record.id, label, purpose }) {
+                Ok(_) => keys.push(record.clone()),
+                Err(error) => denied = Some(error),
+            }
+        }
+        if keys.is_empty() {
+            match denied {
+                Some(error) => return Err(error),
+                None => _ = way.authorize(Permission::KeyRead, &Target::None)?,
+            }
+        }
+        keys.sort_by(|a, b| (&a.label, a.created_at, a.id).cmp(&(&b.label, b.created_at, b.id)));
+        Ok(keys)
+    }
+
+    fn read_key<T>(
+        &self,
+        caller: &Caller,
+        event: EventType,
+        key: &KeyRef,
+        read: impl FnOnce(&mut Way<'_>, &ManagedKey) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.operation(caller, event, |way| {
+            let slot = self.find(key)?;
+            let record = slot.read().clone();
+            _ = way.authorize_key(Permission::KeyRead, &record)?;
+            read(way, &record)
+        })
+    }
+
+    /// Commits a new key with its first moves and makes it known.
+    fn enter(
+        &self,
+        way: &mut Way<'_>,
+        made: ManagedKey,
+        policy: &KeyLifecyclePolicy,
+        activate: bool,
+    ) -> Result<ManagedKey, Error> {
+        way.about(&made);
+        way.note("label", made.label.as_str());
+        way.note("algorithm", made.algorithm().name());
+        way.note("purpose", made.purpose.name());
+        way.note("storage", made.storage.as_str());
+        way.note("fingerprint", fingerprint(&made.public_key).to_string());
+        let by = way.who.principal().to_string();
+        let mut entry = Entry::of(made, &by);
+        if activate && !policy.require_approval_for_activation {
+            let reason = "active from the start".parse().expect("a plain text is a reason");
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason: &reason, policy };
+            entry.moved(lifecycle::activate(&entry.key, &context)?);
+        }
+        let lineage = Lineage { label: entry.key.label.clone(), current: entry.key.id };
+        let reused = self.keys.find(&KeyRef::Label(lineage.label.clone())).is_some();
+        way.commit("create key", |tx| {
+            entry.put(tx)?;
+            if reused { tx.put(&lineage) } else { Ok(()) }
+        })?;
+        self.keys.insert(entry.key.clone());
+        self.keys.set_current(&lineage.label, lineage.current);
+        Ok(entry.key)
+    }
+}
+
+/// A key with the steps of its life that are not stored yet.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) key: ManagedKey,
+    steps: Vec<Move>,
+}
+
+impl Entry {
+    /// A key that was just made, with its first step.
+    pub(crate) fn of(key: ManagedKey, by: &str) -> Self {
+        let reason = match key.origin {
+            Origin::Generated => "generated",
+            Origin::Imported => "imported",
+        };
+        let first = Move {
+            from: None,
+            to: key.state,
+            at: key.created_at,
+            by: by.to_owned(),
+            reason: reason.to_owned(),
+        };
+        Self { key, steps: vec![first] }
+    }
+
+    /// Takes a move in.
+    pub(crate) fn moved(&mut self, moved: Moved) {
+        self.key = moved.key;
+        self.steps.extend(moved.steps);
+    }
+
+    /// Stores the key and its steps.
+    pub(crate) fn put(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+        tx.put(&self.key)?;
+        self.steps.iter().try_for_each(|step| tx.append_history(self.key.id, step))
+    }
+}
+
+/// SHA-256 of a public key's SubjectPublicKeyInfo.
+pub(crate) fn fingerprint(key: &PublicKey) -> Fingerprint {
+    Fingerprint(key.fingerprint())
+}
+
+/// A key as its request described it, just made.
+fn new_record(
+    id: KeyId,
+    label: &Label,
+    new: &NewKey,
+    policy: &KeyLifecyclePolicy,
+    made: (Origin, PublicKey, Timestamp),
+) -> ManagedKey {
+    let (origin, public_key, created_at) = made;
+    ManagedKey {
+        id,
+        label: label.clone(),
+        purpose: new.purpose,
+        storage: new.storage.clone(),
+        origin,
+        public_key,
+        policy: policy.name.clone(),
+        state: KeyState::Created,
+        created_at,
+        activated_at: None,
+        deactivated_at: None,
+        expires_at: None,
+        destroy_at: None,
+        destroyed_at: None,
+        successor: None,
+        predecessor: None,
+    }
+}

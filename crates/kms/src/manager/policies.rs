@@ -1,0 +1,123 @@
+//! Lifecycle policies: the built-in, the configured and the registered ones.
+
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use crate::access::Permission;
+use crate::access::Target;
+use crate::audit::EventType;
+use crate::key::ManagedKey;
+use crate::key::PolicyName;
+use crate::lifecycle::KeyLifecyclePolicy;
+use crate::lifecycle::Policies;
+use crate::lifecycle::PolicyRefusal;
+use crate::manager::Error;
+use crate::manager::KeyLifecycleManager;
+use crate::manager::KeyManager;
+use crate::manager::NewKey;
+use crate::manager::Refused;
+use crate::store::Document;
+
+impl Document for KeyLifecyclePolicy {
+    const KIND: &'static str = "policy";
+
+    fn document_id(&self) -> String {
+        self.name.folded()
+    }
+}
+
+impl KeyLifecycleManager<'_> {
+    /// Registers a policy, or replaces the one of that name; durable on return. Keys under it
+    /// follow it from the next decision on; dates they already have stay.
+    ///
+    /// Needs `policy:manage` and fresh MFA.
+    ///
+    /// # Errors
+    /// When the policy contradicts itself or the caller may not.
+    pub fn register_policy(&self, policy: KeyLifecyclePolicy) -> Result<(), Error> {
+        self.change_policies(&policy.name.clone(), |policies| {
+            match policies.register(policy.clone()) {
+                Err(PolicyRefusal::Exists(_)) => policies.replace(policy.clone()).map(|_| ())?,
+                other => other?,
+            }
+            Ok(Some(policy))
+        })
+    }
+
+    /// Removes a policy no key lives under; durable on return. Needs `policy:manage` and fresh MFA.
+    ///
+    /// # Errors
+    /// When it is built in, unknown or in use, or the caller may not.
+    pub fn remove_policy(&self, name: &PolicyName) -> Result<(), Error> {
+        self.change_policies(name, |policies| {
+            if let Some(key) = self.user_of(name) {
+                return Err(Refused::PolicyInUse { policy: name.clone(), key }.into());
+            }
+            policies.remove(name)?;
+            Ok(None)
+        })
+    }
+
+    /// All policies, by name. Needs `key:read`.
+    ///
+    /// # Errors
+    /// When the caller may not.
+    pub fn policies(&self) -> Result<Vec<KeyLifecyclePolicy>, Error> {
+        self.kms.operation(self.caller, EventType::KeyRead, |way| {
+            way.note("read", "policies");
+            _ = way.authorize(Permission::KeyRead, &Target::None)?;
+            Ok(self.kms.policies().iter().cloned().collect())
+        })
+    }
+
+    fn change_policies(
+        &self,
+        name: &PolicyName,
+        change: impl FnOnce(&mut Policies) -> Result<Option<KeyLifecyclePolicy>, Error>,
+    ) -> Result<(), Error> {
+        self.kms.operation(self.caller, EventType::PolicyChanged, |way| {
+            _ = way.confirm(way.authorize(Permission::PolicyManage, &Target::None)?)?;
+            let mut held = self.kms.policies.write().unwrap_or_else(PoisonError::into_inner);
+            let mut policies = Policies::clone(&held);
+            let put = change(&mut policies)?;
+            way.note("policy", name.as_str());
+            way.note("change", if put.is_some() { "set" } else { "removed" });
+            way.commit("change policy", |tx| match &put {
+                Some(policy) => tx.put(policy),
+                None => tx.delete::<KeyLifecyclePolicy>(&name.folded()).map(|_| ()),
+            })?;
+            *held = Arc::new(policies);
+            Ok(())
+        })
+    }
+
+    fn user_of(&self, policy: &PolicyName) -> Option<crate::key::Label> {
+        let folded = policy.folded();
+        self.kms.keys.all().into_iter().find_map(|slot| {
+            let record = slot.read();
+            (record.policy.folded() == folded).then(|| record.label.clone())
+        })
+    }
+}
+
+impl KeyManager {
+    /// The policies as they stand now.
+    pub(crate) fn policies(&self) -> Arc<Policies> {
+        Arc::clone(&self.policies.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The policy `key` lives under.
+    pub(crate) fn policy_of(&self, key: &ManagedKey) -> KeyLifecyclePolicy {
+        self.policies().of(key).clone()
+    }
+
+    /// The policy a new key will live under.
+    pub(crate) fn policy_for(&self, new: &NewKey) -> Result<KeyLifecyclePolicy, Error> {
+        let name = match &new.policy {
+            Some(name) => name.clone(),
+            None => KeyLifecyclePolicy::default_policy_for(new.purpose).name,
+        };
+        let policies = self.policies();
+        policies.named(&name).cloned().ok_or_else(|| Refused::PolicyNotFound(name).into())
+    }
+}

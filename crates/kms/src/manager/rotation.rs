@@ -1,0 +1,274 @@
+//! Rotation: a lineage's current key gets a successor, and steps back.
+
+use crate::access::Permission;
+use crate::audit::EventType;
+use crate::compromise;
+use crate::key::KeyId;
+use crate::key::KeyRef;
+use crate::key::KeyState;
+use crate::key::Label;
+use crate::key::ManagedKey;
+use crate::key::Origin;
+use crate::key::PublicKey;
+use crate::key::Purpose;
+use crate::key::Reason;
+use crate::lifecycle;
+use crate::lifecycle::Context;
+use crate::lifecycle::Moved;
+use crate::lifecycle::Refusal;
+use crate::lifecycle::Successor;
+use crate::lifecycle::Transition;
+use crate::lifecycle::uses::Generate;
+use crate::manager::Caller;
+use crate::manager::Error;
+use crate::manager::KeyLifecycleManager;
+use crate::manager::KeyManager;
+use crate::manager::keys::Entry;
+use crate::manager::keys::fingerprint;
+use crate::manager::moves::put_move;
+use crate::storage;
+use crate::store::Document;
+use crate::time::Timestamp;
+
+/// Which key of a lineage its label names. Written when that is no longer the only one.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Lineage {
+    pub(crate) label: Label,
+    pub(crate) current: KeyId,
+}
+
+impl Document for Lineage {
+    const KIND: &'static str = "lineage";
+
+    fn document_id(&self) -> String {
+        self.label.folded()
+    }
+}
+
+impl KeyManager {
+    /// Rotates a lineage: makes a successor like the current key and lets the current key step
+    /// back. Returns the successor.
+    ///
+    /// The successor is active at once and the label names it; the old key still signs, by its id,
+    /// until [`KeyLifecycleManager::complete_rotation`]. A consensus key's successor stays created
+    /// and the label stays with the old key until then, so that never two may sign.
+    ///
+    /// Needs `key:rotate`; fresh MFA where the policy says so.
+    ///
+    /// # Errors
+    /// When the key's state, its policy or the caller's permissions forbid it. A crash after the
+    /// successor's key file leaves a file without a record, which is set aside at the next start.
+    pub fn rotate_key(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        reason: &Reason,
+    ) -> Result<ManagedKey, Error> {
+        self.operation(caller, EventType::KeyRotated, |way| {
+            let slot = self.find(key)?;
+            let mut old = slot.write();
+            way.note("reason", reason.as_str());
+            let grant = way.authorize_key(Permission::KeyRotate, &old)?;
+            let policy = self.policy_of(&old);
+            let transition = Transition::BeginRotation;
+            let grant = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
+            // 1. Nothing is made for a key that may not have a successor now.
+            lifecycle::may_rotate(&old, way.now)?;
+            way.intend()?;
+            // 2. The successor's private half. A crash here leaves an orphaned key file.
+            let id = self.next_key_id()?;
+            let what = Generate { id, algorithm: old.algorithm(), purpose: old.purpose };
+            let admitted = lifecycle::admit_generate(grant, what, &policy)?;
+            let storage = self.storage(&old.storage)?;
+            let public_key = storage::generate(storage, compromise::observe(admitted))?;
+            // 3. Both keys' moves and the label, in one transaction with the record.
+            let consensus = old.purpose == Purpose::Consensus;
+            let by = way.who.principal().to_string();
+            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let made = successor_of(&old, id, public_key, way.now);
+            let mut new = Entry::of(made, &by);
+            if !consensus {
+                new.moved(lifecycle::activate(&new.key, &context)?);
+            }
+            let named = Successor { key: &new.key, policy: &policy };
+            let rotation = lifecycle::begin_rotation(&old, named, &context)?;
+            new.moved(rotation.new);
+            let current = if consensus { old.id } else { id };
+            way.note("successor", id.to_string());
+            way.note("fingerprint", fingerprint(&new.key.public_key).to_string());
+            way.commit("rotate key", |tx| {
+                put_move(tx, &rotation.old)?;
+                new.put(tx)?;
+                tx.put(&Lineage { label: old.label.clone(), current })
+            })?;
+            *old = rotation.old.key;
+            self.keys.insert(new.key.clone());
+            self.keys.set_current(&old.label, current);
+            Ok(new.key)
+        })
+    }
+}
+
+impl KeyLifecycleManager<'_> {
+    /// Rotates from one key that exists to another that exists: the specification's `RotateKey`.
+    /// The label of the old key names the new one from then on, except for consensus keys, where
+    /// it does so once the rotation is completed. Returns the old key.
+    ///
+    /// Needs `key:rotate` on both; fresh MFA where the policy says so.
+    ///
+    /// # Errors
+    /// When the successor is the key itself, has another purpose, an algorithm the policy does not
+    /// allow, or cannot sign; or as [`KeyManager::rotate_key`].
+    pub fn rotate_key(
+        &self,
+        old: &KeyRef,
+        new: &KeyRef,
+        reason: &Reason,
+    ) -> Result<ManagedKey, Error> {
+        let (old, new) = (self.kms.find(old)?.read().id, self.kms.find(new)?.read().id);
+        let step = Step(EventType::KeyRotated, Transition::BeginRotation);
+        self.move_pair(old, Some(new), reason, step, |old, new, context| {
+            let label_follows = old.purpose != Purpose::Consensus;
+            let current = if label_follows { new.key.id } else { old.id };
+            let moved = lifecycle::begin_rotation(old, new, context)?;
+            Ok(Outcome { old: moved.old, new: Some(moved.new), current })
+        })
+    }
+
+    /// Completes a rotation: the old key signs no more and its grace period begins. For a
+    /// consensus key the successor becomes active in the same transaction. Returns the old key.
+    ///
+    /// `key` names the old key, or the lineage. Needs `key:rotate`; fresh MFA where the policy
+    /// says so.
+    ///
+    /// # Errors
+    /// When the key is not rotating, its successor is not active, or the caller may not.
+    pub fn complete_rotation(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
+        let step = Step(EventType::KeyRotationCompleted, Transition::CompleteRotation);
+        let old = self.rotating(key)?;
+        self.move_pair(old, None, reason, step, |old, new, context| {
+            let current = new.key.id;
+            if old.purpose == Purpose::Consensus {
+                let moved = lifecycle::complete_consensus_rotation(old, new, context)?;
+                return Ok(Outcome { old: moved.old, new: Some(moved.new), current });
+            }
+            let old = lifecycle::complete_rotation(old, new.key, context)?;
+            Ok(Outcome { old, new: None, current })
+        })
+    }
+
+    /// Takes a rotation back: the old key is active again, and the successor, if it signed
+    /// already, is deactivated. Returns the old key.
+    ///
+    /// `key` names the old key, or the lineage. Needs `key:rotate`; fresh MFA where the policy
+    /// says so.
+    ///
+    /// # Errors
+    /// When the key is not rotating or the caller may not.
+    pub fn abort_rotation(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
+        let step = Step(EventType::KeyRotationAborted, Transition::AbortRotation);
+        let old = self.rotating(key)?;
+        self.move_pair(old, None, reason, step, |old, new, context| {
+            let moved = lifecycle::abort_rotation(old, new.key, context)?;
+            Ok(Outcome { current: old.id, old: moved.old, new: Some(moved.new) })
+        })
+    }
+
+    /// The key of a rotation that is to be completed or aborted: the key itself when it is named by
+    /// id or still holds its label, else the predecessor of the one that holds it now.
+    fn rotating(&self, key: &KeyRef) -> Result<KeyId, Error> {
+        let named = self.kms.find(key)?.read().clone();
+        match (key, named.predecessor) {
+            (KeyRef::Label(_), Some(old)) if named.successor.is_none() => Ok(old),
+            (KeyRef::Label(_) | KeyRef::Id(_), _) => Ok(named.id),
+        }
+    }
+
+    /// Two keys, one decision, one commit. The successor is `new`, or the one that `old` names.
+    fn move_pair(
+        &self,
+        old: KeyId,
+        new: Option<KeyId>,
+        reason: &Reason,
+        step: Step,
+        decide: impl FnOnce(&ManagedKey, Successor<'_>, &Context<'_>) -> Result<Outcome, Refusal>,
+    ) -> Result<ManagedKey, Error> {
+        let Step(event, transition) = step;
+        self.kms.operation(self.caller, event, |way| {
+            way.note("reason", reason.as_str());
+            let old_slot = self.kms.find(&old.into())?;
+            let named = new.or(old_slot.read().successor);
+            let Some(new) = named.filter(|new| *new != old) else {
+                let record = old_slot.read();
+                _ = way.authorize_key(Permission::KeyRotate, &record)?;
+                let key = record.label.clone();
+                return Err(if named.is_some() {
+                    Refusal::SelfSuccessor { key }.into()
+                } else {
+                    Refusal::State { key, state: record.state, transition }.into()
+                });
+            };
+            let new_slot = self.kms.find(&new.into())?;
+            // Two locks in one order for all, so that none waits for ever.
+            let (mut old, mut new) = if old < new {
+                let old = old_slot.write();
+                (old, new_slot.write())
+            } else {
+                let new = new_slot.write();
+                (old_slot.write(), new)
+            };
+            _ = way.authorize_key(Permission::KeyRotate, &new)?;
+            let grant = way.authorize_key(Permission::KeyRotate, &old)?;
+            let (policy, new_policy) = (self.kms.policy_of(&old), self.kms.policy_of(&new));
+            _ = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
+            let by = way.who.principal().to_string();
+            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let outcome = decide(&old, Successor { key: &new, policy: &new_policy }, &context)?;
+            way.note("successor", new.id.to_string());
+            way.note("from", old.state.name());
+            way.note("to", outcome.old.key.state.name());
+            let lineage = Lineage { label: old.label.clone(), current: outcome.current };
+            way.commit(transition.name(), |tx| {
+                put_move(tx, &outcome.old)?;
+                outcome.new.iter().try_for_each(|moved| put_move(tx, moved))?;
+                tx.put(&lineage)
+            })?;
+            *old = outcome.old.key.clone();
+            if let Some(moved) = outcome.new {
+                *new = moved.key;
+            }
+            self.kms.keys.set_current(&lineage.label, lineage.current);
+            Ok(outcome.old.key)
+        })
+    }
+}
+
+/// What a step of a rotation makes of both keys, and which of them the label names then.
+struct Outcome {
+    old: Moved,
+    new: Option<Moved>,
+    current: KeyId,
+}
+
+/// What a step needs: the record's type and the transition.
+struct Step(EventType, Transition);
+
+/// A key like `old`, just made.
+fn successor_of(old: &ManagedKey, id: KeyId, public_key: PublicKey, now: Timestamp) -> ManagedKey {
+    ManagedKey {
+        id,
+        origin: Origin::Generated,
+        public_key,
+        state: KeyState::Created,
+        created_at: now,
+        activated_at: None,
+        deactivated_at: None,
+        expires_at: None,
+        destroy_at: None,
+        destroyed_at: None,
+        successor: None,
+        predecessor: None,
+        ..old.clone()
+    }
+}

@@ -1,0 +1,200 @@
+//! Beginning and ending sessions; unsealing with the passphrase that is shown.
+
+use kms_secret::SecretBytes;
+
+use crate::access;
+use crate::access::AccessContents;
+use crate::access::Change;
+use crate::access::Proven;
+use crate::access::SessionRecord;
+use crate::access::SessionTag;
+use crate::audit::Draft;
+use crate::audit::EventType;
+use crate::audit::Pending;
+use crate::manager::Caller;
+use crate::manager::Error;
+use crate::manager::KeyManager;
+use crate::manager::Login;
+use crate::manager::home::meta;
+use crate::manager::people::put_change;
+use crate::store::Document;
+use crate::time::Timestamp;
+
+impl Document for SessionRecord {
+    const KIND: &'static str = "session";
+
+    fn document_id(&self) -> String {
+        self.tag().to_string()
+    }
+}
+
+impl KeyManager {
+    /// Begins a session for who shows a principal's passphrase and, if there is one, the second
+    /// factor. Unseals the keystore when the principal has a slot.
+    ///
+    /// # Errors
+    /// One answer for an unknown name, a wrong passphrase and a wrong code, after the same time;
+    /// also when too many attempts failed. Failures are recorded.
+    pub fn login(&self, login: Login<'_>) -> Result<Caller, Error> {
+        let now = self.now();
+        let mut draft = Draft::new(EventType::SessionCreated, now, self.next_record_id());
+        draft.source_ip = login.client.source_ip.map(|ip| ip.to_string());
+        draft.user_agent = login.client.named();
+        match self.try_login(&mut draft, &login, now) {
+            Ok(token) => Ok(Caller::new(token, login.client)),
+            Err(error) => {
+                draft.event = EventType::LoginFailed;
+                self.keep_lockouts()?;
+                Err(self.record_refusal(draft, error))
+            }
+        }
+    }
+
+    fn try_login(
+        &self,
+        draft: &mut Draft,
+        login: &Login<'_>,
+        now: Timestamp,
+    ) -> Result<SecretBytes, Error> {
+        // 1. The passphrase.
+        let shown = access::Login {
+            name: login.principal.as_str(),
+            passphrase: login.passphrase,
+            client: login.client.shown(),
+        };
+        let proven = self.access.prove(&shown, now)?;
+        draft.principal = Some(proven.proof().principal().to_string());
+        // 2. The second factor, whose use is stored before it counts.
+        let proven = match login.mfa_code {
+            Some(code) => self.accept_code(proven, code, login, now)?,
+            None => proven,
+        };
+        // 3. The keystore, where the principal may open it.
+        self.unseal_with(&proven)?;
+        // 4. The session, stored with its record.
+        let started = self.access.create_session(proven.into_proof(), login.client.shown(), now)?;
+        draft.session = Some(started.session.tag().to_string());
+        let encoded = draft.encode();
+        let ended = &started.ended;
+        let position = self.store.transact("begin session", |tx| {
+            ended.iter().try_for_each(|tag| delete_session(tx, *tag))?;
+            tx.put(&started.session.to_record())?;
+            tx.outbox(&draft.id.to_hex(), self.audit.head().size, encoded.as_bytes())
+        })?;
+        self.audit.record(encoded)?.wait()?;
+        self.store.clear_outbox(position);
+        Ok(started.token)
+    }
+
+    fn accept_code(
+        &self,
+        proven: Proven,
+        code: &str,
+        login: &Login<'_>,
+        now: Timestamp,
+    ) -> Result<Proven, Error> {
+        let code = SecretBytes::copy_from(code.as_bytes());
+        let mut changing = self.access.changing();
+        let accepted = changing.accept_code(proven, (&code, &login.client.shown()), now)?;
+        self.store.transact("accept code", |tx| put_change(tx, accepted.change()))?;
+        Ok(changing.apply_code(accepted))
+    }
+
+    fn unseal_with(&self, proven: &Proven) -> Result<(), Error> {
+        let id = proven.proof().principal();
+        let principal = self.access.principal(&id.to_string());
+        if !principal.is_some_and(|principal| principal.has_slot) || !self.keystore.is_sealed() {
+            return Ok(());
+        }
+        Ok(self.keystore.unseal(&id.to_string(), &proven.stretched().unseal_seed()?)?)
+    }
+
+    /// Ends the caller's session. Ending one that has ended is no error.
+    ///
+    /// # Errors
+    /// When the record of it cannot be written.
+    pub fn logout(&self, caller: Caller) -> Result<(), Error> {
+        let Ok(way) = self.begin(&caller, EventType::SessionEnded) else { return Ok(()) };
+        let tag = way.who.session();
+        self.end_sessions(way, &[tag])
+    }
+
+    /// Ends sessions at once and durably.
+    pub(crate) fn end_sessions(
+        &self,
+        mut way: crate::manager::way::Way<'_>,
+        tags: &[SessionTag],
+    ) -> Result<(), Error> {
+        let ended: Vec<String> = tags.iter().map(ToString::to_string).collect();
+        way.note("ended", ended.join(" "));
+        tags.iter().for_each(|tag| self.access.end_session(*tag));
+        way.commit("end session", |tx| tags.iter().try_for_each(|tag| delete_session(tx, *tag)))?;
+        way.finish(())
+    }
+
+    /// Forgets every secret: parsed keys and the keystore key. Sessions stay; their holders can
+    /// read, and use keys again once someone with a slot has logged in.
+    ///
+    /// # Errors
+    /// When the caller has no session or the record cannot be written.
+    pub fn lock(&self, caller: &Caller) -> Result<(), Error> {
+        self.operation(caller, EventType::Locked, |_| {
+            self.forget_secrets();
+            Ok(())
+        })
+    }
+
+    pub(crate) fn forget_secrets(&self) {
+        use crate::storage::KeyStorage;
+        self.file.lock();
+        self.memory.lock();
+        self.keystore.lock();
+    }
+
+    /// Closes the home: the last checkpoint is signed, its size and root are stored, and every
+    /// secret is forgotten.
+    ///
+    /// # Errors
+    /// When something cannot be written any more.
+    pub fn close(self) -> Result<(), Error> {
+        self.forget_secrets();
+        self.audit.close()?;
+        if let Some(head) = self.audit.anchor() {
+            self.store.transact("close", |tx| tx.set_meta(meta::AUDIT_HEAD, &head.to_string()))?;
+        }
+        Ok(self.store.close()?)
+    }
+
+    /// Fills the access room from the store.
+    pub(crate) fn load_access(&self) -> Result<AccessContents, Error> {
+        Ok(AccessContents {
+            principals: self.store.read_all()?,
+            credentials: self.store.read_all()?,
+            roles: self.store.read_all()?,
+            sessions: self.store.read_all()?,
+            lockouts: self.store.read_all()?,
+        })
+    }
+
+    /// Stores how often who failed, so that a restart does not forgive.
+    fn keep_lockouts(&self) -> Result<(), Error> {
+        let records = self.access.lockout_records();
+        Ok(self.store.transact("keep lockouts", |tx| records.iter().try_for_each(|one| tx.put(one)))?)
+    }
+}
+
+/// Removes a session from the store, if it is there.
+pub(crate) fn delete_session(
+    tx: &mut crate::store::Transaction<'_>,
+    tag: SessionTag,
+) -> Result<(), crate::store::StoreError> {
+    tx.delete::<SessionRecord>(&tag.to_string()).map(|_| ())
+}
+
+/// Waits for a record that nothing hangs on but its being there.
+pub(crate) fn settled(pending: Result<Pending<()>, crate::audit::AuditFault>) -> Result<(), Error> {
+    Ok(pending?.wait()?)
+}
+
+/// What a login may change of a principal: the use of a code.
+pub(crate) type Used = Change;

@@ -1,0 +1,143 @@
+//! Signing and verifying: the way with a private key at its end.
+
+use aws_lc_rs::digest;
+
+use crate::access::Permission;
+use crate::audit::EventType;
+use crate::audit::Pending;
+use crate::audit::Unreleased;
+use crate::compromise;
+use crate::key::KeyId;
+use crate::key::KeyRef;
+use crate::key::Prehash;
+use crate::key::Scheme;
+use crate::key::Signature;
+use crate::lifecycle;
+use crate::lifecycle::KeyOperation;
+use crate::lifecycle::uses::Sign;
+use crate::manager::Caller;
+use crate::manager::Error;
+use crate::manager::KeyManager;
+use crate::manager::Refused;
+use crate::manager::way::Way;
+use crate::manager::way::text;
+use crate::storage;
+
+/// The longest message that is signed or verified in one piece, in bytes: 16 MiB.
+pub const MESSAGE_LIMIT: usize = 16 << 20;
+
+/// A signature and the key that made it: a label names another key after a rotation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// The key.
+    pub key_id: KeyId,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl KeyManager {
+    /// Signs `message` with `key`; returns the signature once its record is durable.
+    ///
+    /// Needs `key:sign`, and `key:sign_digest` where the scheme says that the message is a digest.
+    ///
+    /// # Errors
+    /// When the session, the permission, the key's state or its purpose forbid it, when the key
+    /// cannot be used, or when the record cannot be written; no signature exists outside then.
+    pub fn sign(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        message: &[u8],
+        scheme: Scheme,
+    ) -> Result<Signed, Error> {
+        Ok(self.sign_pending(caller, key, message, scheme)?.wait()?)
+    }
+
+    /// Signs `message` with `key`; the signature can be taken out of what is returned once its
+    /// record is durable, so that one thread can have many signatures under way.
+    ///
+    /// # Errors
+    /// As [`Self::sign`].
+    pub fn sign_pending(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        message: &[u8],
+        scheme: Scheme,
+    ) -> Result<Pending<Signed>, Error> {
+        let mut way = self.begin(caller, EventType::KeySigned)?;
+        match self.use_key(&mut way, key, message, scheme) {
+            Ok(pending) => Ok(pending),
+            Err(error) => Err(way.refuse(error)),
+        }
+    }
+
+    fn use_key(
+        &self,
+        way: &mut Way<'_>,
+        key: &KeyRef,
+        message: &[u8],
+        scheme: Scheme,
+    ) -> Result<Pending<Signed>, Error> {
+        check_length(message)?;
+        let slot = self.find(key)?;
+        let record = slot.read(); // no move of this key until its record is queued
+        let permission = match scheme.prehash {
+            Prehash::Prehashed => Permission::KeySignDigest,
+            Prehash::Sha256 | Prehash::Keccak256 => Permission::KeySign,
+        };
+        let grant = way.authorize_key(permission, &record)?;
+        let what = Sign { key: &record, message, scheme };
+        let admitted = lifecycle::admit_sign(grant, what, way.now)?;
+        let cleared = compromise::observe(admitted);
+        let signature = storage::sign(self.storage(&record.storage)?, cleared)?;
+        way.draft.details.push(text("algorithm", record.algorithm().name()));
+        way.draft.details.push(text("message_sha256", sha256_hex(message)));
+        way.draft.details.push(text("signature_sha256", sha256_hex(&signature.bytes)));
+        let signed = Signed { key_id: record.id, signature };
+        Ok(self.audit.release(Unreleased::new(signed, way.draft.clone()))?)
+    }
+
+    /// Verifies a signature of `key` over `message`; a signature that does not fit is an answer
+    /// (`false`), and recorded as a failure.
+    ///
+    /// Needs `key:read`. `signature` is in the algorithm's own form, as [`Signature`] says.
+    ///
+    /// # Errors
+    /// When the session, the permission or the key's state forbid it, or the record cannot be
+    /// written.
+    pub fn verify(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        message: &[u8],
+        signature: &[u8],
+        scheme: Scheme,
+    ) -> Result<bool, Error> {
+        self.operation(caller, EventType::KeyVerified, |way| {
+            check_length(message)?;
+            let slot = self.find(key)?;
+            let record = slot.read();
+            _ = way.authorize_key(Permission::KeyRead, &record)?;
+            lifecycle::admit_operation(&record, KeyOperation::Verify, way.now)?;
+            let valid = storage::verify(&record.public_key, message, signature, scheme);
+            way.note("message_sha256", sha256_hex(message));
+            if !valid {
+                way.draft.success = false;
+                way.draft.error_code = Some("signature_invalid".to_owned());
+            }
+            Ok(valid)
+        })
+    }
+}
+
+fn check_length(message: &[u8]) -> Result<(), Error> {
+    if message.len() > MESSAGE_LIMIT {
+        return Err(Refused::MessageTooLong { bytes: message.len() }.into());
+    }
+    Ok(())
+}
+
+fn sha256_hex(bytes: &[u8]) -> String {
+    hex::encode(digest::digest(&digest::SHA256, bytes))
+}

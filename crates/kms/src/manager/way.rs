@@ -1,0 +1,204 @@
+//! The way of one operation: from the caller's session to the record of what came of it.
+//!
+//! ```text
+//! begin (authenticate) ─▶ authorize ─▶ … decide … ─▶ commit or use ─▶ finish (record is durable)
+//!                                          └──────────── refuse (record is durable) ─▶ error
+//! ```
+//!
+//! Whatever comes of an operation, also a refusal, stands in the log before the caller hears of it.
+
+use crate::access::Authenticated;
+use crate::access::Confirmed;
+use crate::access::Grant;
+use crate::access::Permission;
+use crate::access::Target;
+use crate::audit::Detail;
+use crate::audit::Draft;
+use crate::audit::Encoded;
+use crate::audit::EventType;
+use crate::audit::Pending;
+use crate::audit::Phase;
+use crate::key::ManagedKey;
+use crate::manager::Caller;
+use crate::manager::Error;
+use crate::manager::KeyManager;
+use crate::store::StoreError;
+use crate::store::Transaction;
+use crate::time::Timestamp;
+
+/// One operation under way.
+#[derive(Debug)]
+pub(crate) struct Way<'k> {
+    kms: &'k KeyManager,
+    /// The moment every decision of this operation is made for.
+    pub(crate) now: Timestamp,
+    /// Who asks.
+    pub(crate) who: Authenticated,
+    /// The record, filled in on the way.
+    pub(crate) draft: Draft,
+    /// The record once it is queued, or why it could not be.
+    queued: Option<Result<Pending<()>, Error>>,
+    /// Where the record stands in the store's outbox.
+    outbox: Option<i64>,
+}
+
+impl KeyManager {
+    /// Runs one operation for `caller`: authenticates, runs it, and returns its value or its
+    /// refusal once the record of it is durable.
+    pub(crate) fn operation<T>(
+        &self,
+        caller: &Caller,
+        event: EventType,
+        run: impl FnOnce(&mut Way<'_>) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let mut way = self.begin(caller, event)?;
+        match run(&mut way) {
+            Ok(value) => way.finish(value),
+            Err(error) => Err(way.refuse(error)),
+        }
+    }
+
+    /// Authenticates `caller` for one operation.
+    pub(crate) fn begin(&self, caller: &Caller, event: EventType) -> Result<Way<'_>, Error> {
+        let now = self.now();
+        let mut draft = Draft::new(event, now, self.next_record_id());
+        draft.source_ip = caller.client.source_ip.map(|ip| ip.to_string());
+        draft.user_agent = caller.client.named();
+        match self.access.validate_session(&caller.presented(), now) {
+            Ok(who) => {
+                draft.session = Some(who.session().to_string());
+                draft.principal = Some(who.principal().to_string());
+                Ok(Way { kms: self, now, who, draft, queued: None, outbox: None })
+            }
+            Err(refusal) => Err(self.record_refusal(draft, refusal.into())),
+        }
+    }
+
+    /// Writes that an operation was refused or went wrong, and hands the error on. When even that
+    /// cannot be written, the caller is told of the log instead: nothing happens unrecorded.
+    pub(crate) fn record_refusal(&self, mut draft: Draft, error: Error) -> Error {
+        if error.is_denial() {
+            draft.details.insert(0, text("wanted", draft.event.name()));
+            draft.event = EventType::AccessDenied;
+        }
+        draft.success = false;
+        draft.error_code = Some(error.code().to_owned());
+        draft.error_message = Some(error.to_string());
+        match self.audit.record(draft).and_then(Pending::wait) {
+            Ok(()) => error,
+            Err(fault) => fault.into(),
+        }
+    }
+}
+
+impl Way<'_> {
+    /// Says in the record which key this is about.
+    pub(crate) fn about(&mut self, key: &ManagedKey) {
+        self.draft.key = Some(key.id);
+    }
+
+    /// Asks for a permission on a target.
+    pub(crate) fn authorize(
+        &self,
+        permission: Permission,
+        target: &Target<'_>,
+    ) -> Result<Grant, Error> {
+        Ok(self.kms.access.authorize(&self.who, permission, target)?)
+    }
+
+    /// Asks for a permission on a key that exists.
+    pub(crate) fn authorize_key(
+        &mut self,
+        permission: Permission,
+        key: &ManagedKey,
+    ) -> Result<Grant, Error> {
+        self.about(key);
+        let target = Target::Key { id: &key.id, label: &key.label, purpose: key.purpose };
+        self.authorize(permission, &target)
+    }
+
+    /// Asks for a second factor shown in the last minutes, on top of a permission.
+    pub(crate) fn confirm(&self, grant: Grant) -> Result<Confirmed, Error> {
+        Ok(self.kms.access.require_mfa(grant, self.now)?)
+    }
+
+    /// Asks for a second factor where `needed`.
+    pub(crate) fn confirm_if(&self, needed: bool, grant: Grant) -> Result<Grant, Error> {
+        if needed { self.confirm(grant).map(Confirmed::into_grant) } else { Ok(grant) }
+    }
+
+    /// Adds a detail to the record.
+    pub(crate) fn note(&mut self, name: &str, value: impl Into<String>) {
+        self.draft.details.push(text(name, value));
+    }
+
+    /// Writes durably what is about to be done, for what cannot be undone or acts outside. An
+    /// intent without an outcome is reported as "outcome unknown" at the next start.
+    pub(crate) fn intend(&mut self) -> Result<(), Error> {
+        let outcome = self.kms.next_record_id();
+        self.draft.details.push(text("outcome", outcome.to_hex()));
+        let mut intent = self.draft.clone();
+        intent.phase = Phase::Intent;
+        self.kms.audit.record(intent)?.wait()?;
+        _ = self.draft.details.pop();
+        self.draft.id = outcome;
+        self.draft.phase = Phase::Outcome;
+        Ok(())
+    }
+
+    /// Makes a change durable together with its record, then queues the record.
+    ///
+    /// A crash before the commit leaves nothing; after it, the record is appended from the outbox
+    /// at the next start. Once this returned `Ok`, the change is made and must be published.
+    pub(crate) fn commit(
+        &mut self,
+        name: &'static str,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), Error> {
+        self.commit_then(name, change, || ())
+    }
+
+    /// As [`Self::commit`], with an effect outside the store between the commit and the record.
+    /// What the effect returned is handed on; the change is made in any case.
+    pub(crate) fn commit_then<T>(
+        &mut self,
+        name: &'static str,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
+        effect: impl FnOnce() -> T,
+    ) -> Result<T, Error> {
+        self.kms.audit.check_room()?;
+        let encoded: Encoded = self.draft.encode();
+        let (id, log_size) = (self.draft.id.to_hex(), self.kms.audit.head().size);
+        let position = self.kms.store.transact(name, |tx| {
+            change(tx)?;
+            tx.outbox(&id, log_size, encoded.as_bytes())
+        })?;
+        self.outbox = Some(position);
+        let outcome = effect();
+        self.queued = Some(self.kms.audit.record(encoded).map_err(Error::from));
+        Ok(outcome)
+    }
+
+    /// Closes the way: the value is returned once the record is durable.
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, Error> {
+        let queued = match self.queued {
+            Some(queued) => queued,
+            None => self.kms.audit.record(self.draft).map_err(Error::from),
+        };
+        queued?.wait()?;
+        if let Some(position) = self.outbox {
+            self.kms.store.clear_outbox(position);
+        }
+        Ok(value)
+    }
+
+    /// Closes the way with an error: it is returned once the record of it is durable.
+    pub(crate) fn refuse(self, error: Error) -> Error {
+        self.kms.record_refusal(self.draft, error)
+    }
+}
+
+/// A detail that is a text.
+pub(crate) fn text(name: &str, value: impl Into<String>) -> (String, Detail) {
+    (name.to_owned(), Detail::Text(value.into()))
+}
