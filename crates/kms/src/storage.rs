@@ -1,1 +1,113 @@
-//! storage
+//! KeyStorage: where private keys live, and the only place where one is used.
+//!
+//! Every use takes a [`Cleared`] and carries out exactly what that says: the storage takes the key,
+//! the message and the scheme from it, never from the caller. A storage decides nothing else: not
+//! whether a key may be used (that is how one gets a `Cleared`), not whether what it made may leave
+//! (that is the audit log's).
+//!
+//! Two kinds are here: [`MemoryStorage`] and [`FileStorage`]; both sign in software. Tokens and
+//! devices are kinds of their own in other crates, held to the same suite (`conformance`).
+
+mod error;
+mod software;
+mod aead;
+mod held;
+mod cache;
+mod seal;
+mod memory;
+mod file;
+#[cfg(any(test, feature = "test-util"))]
+pub mod conformance;
+
+use std::fmt::Debug;
+use std::path::PathBuf;
+
+use crate::compromise::Cleared;
+use crate::key::Algorithm;
+use crate::key::KeyId;
+use crate::key::PublicKey;
+use crate::key::Signature;
+use crate::key::StorageName;
+use crate::lifecycle::uses::Destroy;
+use crate::lifecycle::uses::Generate;
+use crate::lifecycle::uses::Import;
+use crate::lifecycle::uses::Sign;
+
+pub use error::Fault;
+pub use error::Refused;
+pub use error::StorageError;
+pub use file::FileStorage;
+pub use file::PARSED_KEYS;
+pub use memory::MemoryStorage;
+pub use seal::Keystore;
+pub use seal::NewSlot;
+pub use seal::Orphan;
+pub use seal::Rotation;
+pub use seal::SlotId;
+pub use seal::SlotInfo;
+pub use seal::SlotKind;
+pub use seal::SlotRef;
+pub use software::run_self_tests;
+pub use software::self_test_state;
+pub use software::verify;
+pub use software::verify_der;
+
+/// A place where private keys live. Shared between threads; every method may block on a disk or a
+/// device.
+pub trait KeyStorage: Debug + Send + Sync {
+    /// Its name in records and configuration.
+    fn name(&self) -> &StorageName;
+
+    /// The algorithms it has, in the specification's order.
+    fn algorithms(&self) -> Vec<Algorithm>;
+
+    /// Makes a key pair; the private half is durable on return, as far as this storage is durable.
+    ///
+    /// # Errors
+    /// [`Refused::Locked`], [`Refused::Exists`], [`Refused::Unsupported`]; faults.
+    fn generate(&self, cleared: &Cleared<Generate>) -> Result<PublicKey, StorageError>;
+
+    /// Takes in a private key from outside and returns the public half it computed; durable as
+    /// above. The material stays the caller's, to be wiped.
+    ///
+    /// # Errors
+    /// As [`Self::generate`], and [`Refused::InvalidKey`], [`Refused::PublicMismatch`].
+    fn import(&self, cleared: &Cleared<Import<'_>>) -> Result<PublicKey, StorageError>;
+
+    /// Signs. The key has to be the one on record: same public half, same purpose.
+    ///
+    /// # Errors
+    /// [`Refused::Locked`], [`Refused::NotFound`], [`Refused::Scheme`]; [`Fault::Tampered`] where
+    /// the key is not the one on record, other faults.
+    fn sign(&self, cleared: &Cleared<Sign<'_>>) -> Result<Signature, StorageError>;
+
+    /// Removes a private key for ever; durable on return.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`], also when it was destroyed before; faults.
+    fn destroy(&self, cleared: &Cleared<Destroy<'_>>) -> Result<Destroyed, StorageError>;
+
+    /// The ids of all keys here, sorted.
+    ///
+    /// # Errors
+    /// Faults.
+    fn key_ids(&self) -> Result<Vec<KeyId>, StorageError>;
+
+    /// Forgets every secret in memory. Signatures being made are finished.
+    fn lock(&self);
+}
+
+/// What went when a key was destroyed; for the record of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Destroyed {
+    /// The files that were unlinked.
+    pub files: Vec<PathBuf>,
+    /// Whether every byte was overwritten; `false` where the medium would not honour that and the
+    /// remains are ciphertext without their key.
+    pub overwritten: bool,
+}
+
+/// The name of a storage of this module.
+fn named(name: &str) -> StorageName {
+    name.parse().expect("`memory` and `file` are names of storages")
+}
