@@ -24,4 +24,4 @@ pub mod access;
 pub mod lifecycle;
 pub mod compromise;
 pub mod storage;
-// pub mod manager;
+pub mod manager;

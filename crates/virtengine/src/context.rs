@@ -49,7 +49,8 @@ impl<'a> Context<'a> {
         let session = config.session.policy();
         Ok(Options {
             audit: config.audit.log(),
-            session: session.map_err(|why| Problem::usage("the session settings are invalid").because(why))?,
+            session: session
+                .map_err(|why| Problem::usage("the session settings are invalid").because(why))?,
             policies: config.policy.clone(),
             accept_clock: self.global.accept_clock,
             ..Options::new(&self.home)

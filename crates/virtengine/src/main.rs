@@ -5,6 +5,7 @@ mod exit;
 mod output;
 mod problem;
 mod cli;
+mod usage;
 mod config;
 mod context;
 mod secrets;
@@ -12,23 +13,19 @@ mod visit;
 mod confirm;
 mod commands;
 
-use std::ffi::OsStr;
 use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 
 use crate::cli::Cli;
 use crate::exit::Exit;
-use crate::output::Format;
-use crate::problem::Problem;
 
 fn main() -> ExitCode {
     // Before the first secret can be read: no core dumps, no debugger, locked memory.
-    kms_secret::protect_process();
+    let _ = kms_secret::protect_process(); // `doctor` tells what this machine refused
     let exit = match Cli::try_parse() {
         Ok(cli) => run(&cli),
-        Err(error) => not_understood(&error),
+        Err(error) => usage::not_understood(&error),
     };
     exit.into()
 }
@@ -43,47 +40,4 @@ fn run(cli: &Cli) -> Exit {
             problem.exit
         }
     }
-}
-
-/// Help and version are answers; everything else is a usage error, also as JSON where that was
-/// asked for in words that could still be understood.
-fn not_understood(error: &clap::Error) -> Exit {
-    let answer = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
-    if answer || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let shown = error.print();
-        return if answer && shown.is_ok() { Exit::Ok } else { Exit::Usage };
-    }
-    let text = error.render().to_string();
-    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let message = lines.next().unwrap_or_default();
-    let problem = Problem::usage(message.trim_start_matches("error: "));
-    let mut problem = Problem::usage(message.trim_start_matches("error: "));
-    for line in lines {
-        problem = match line.strip_prefix("tip: ") {
-            Some(tip) => problem.fix(tip),
-            None if line.starts_with("For more information") => problem.fix("virtengine --help"),
-            None => {
-                let reason = format!("{} {line}", problem.reason);
-                problem.because(reason.trim())
-            }
-        };
-    }
-    problem.report(wanted_format());
-    Exit::Usage
-}
-
-/// The format that was asked for on a command line that is wrong elsewhere.
-fn wanted_format() -> Format {
-    let arguments: Vec<_> = std::env::args_os().collect();
-    let is = |text: &OsStr, flag: &str| text.to_str() == Some(flag);
-    let pair = |two: &[std::ffi::OsString]| match two {
-        [flag, value] => (is(flag, "-o") || is(flag, "--output")) && is(value, "json"),
-        _ => false,
-    };
-    let joined = |one: &std::ffi::OsString| {
-        is(one, "-ojson") || is(one, "-o=json") || is(one, "--output=json")
-    };
-    let asked = arguments.windows(2).any(pair) || arguments.iter().any(joined);
-    let environment = std::env::var_os("VIRTENGINE_OUTPUT").is_some_and(|v| is(&v, "json"));
-    if asked || environment { Format::Json } else { Format::Text }
 }

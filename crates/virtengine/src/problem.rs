@@ -94,7 +94,11 @@ impl From<kms::manager::Error> for Problem {
         while let Some(inner) = cause {
             let text = inner.to_string();
             if !problem.message.contains(&text) && !problem.reason.contains(&text) {
-                problem.reason = if problem.reason.is_empty() { text } else { format!("{}: {text}", problem.reason) };
+                problem.reason = if problem.reason.is_empty() {
+                    text
+                } else {
+                    format!("{}: {text}", problem.reason)
+                };
             }
             cause = inner.source();
         }

@@ -7,7 +7,6 @@ use std::io::Write;
 use std::path::Path;
 
 use kms::audit::AuditEvent;
-use kms::audit::EventType;
 use kms::audit::ExportFormat;
 use kms::audit::Head;
 use kms::audit::Verification;
@@ -118,7 +117,7 @@ struct Verified<'a> {
 fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, Problem> {
     let options = VerifyOptions {
         audit_key: args.audit_key.clone(),
-        expect_head: args.expect_head.clone(),
+        expect_head: args.expect_head,
         ..VerifyOptions::default()
     };
     if args.audit_key.is_none() {
@@ -154,8 +153,7 @@ fn in_home(visit: &Visit<'_>, options: &VerifyOptions) -> Result<Verification, P
 
 fn print_verification(context: &Context<'_>, verified: &Verification) -> Result<Exit, Problem> {
     let Verification { valid, records, checkpoints, errors, .. } = verified;
-    let shown =
-        Verified { valid: *valid, records: *records, checkpoints: *checkpoints, errors };
+    let shown = Verified { valid: *valid, records: *records, checkpoints: *checkpoints, errors };
     context.data(&shown, || {
         let mut text = Details::default()
             .add("valid", valid)
@@ -205,7 +203,7 @@ fn report(visit: &Visit<'_>, args: &SinceArgs) -> Result<Exit, Problem> {
 
 fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Problem> {
     let format = match args.format {
-        ExportForm::Jsonl => ExportFormat::JsonLines,
+        ExportForm::Jsonl => ExportFormat::Jsonl,
         ExportForm::Csv => ExportFormat::Csv,
     };
     let audit = visit.kms.audit(visit.caller);

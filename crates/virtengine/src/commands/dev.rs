@@ -80,13 +80,8 @@ impl Tour<'_> {
         algorithm: Option<Algorithm>,
     ) -> Result<ManagedKey, Problem> {
         let label: Label = name(label)?;
-        let new = NewKey {
-            purpose,
-            algorithm,
-            storage: name("file")?,
-            policy: None,
-            activate: true,
-        };
+        let new =
+            NewKey { purpose, algorithm, storage: name("file")?, policy: None, activate: true };
         Ok(spin("making a key", || self.kms.generate_key(self.caller, &label, new))?)
     }
 

@@ -20,13 +20,7 @@ const ROOM_BYTES: u64 = 256 * 1024 * 1024;
 /// # Errors
 /// When stdout cannot be written.
 pub(crate) fn run(context: &Context<'_>) -> Result<Exit, Problem> {
-    let steps = vec![
-        protection(),
-        directory(context),
-        room(context),
-        opens(context),
-        log(context),
-    ];
+    let steps = vec![protection(), directory(context), room(context), opens(context), log(context)];
     let report = Report { ok: steps.iter().all(|step| step.ok), steps };
     context.data(&report, || text(&report))?;
     Ok(if report.ok { Exit::Ok } else { Exit::Other })
@@ -119,7 +113,8 @@ fn log(context: &Context<'_>) -> Step {
         }
         Ok(verified) => {
             let found = verified.errors.iter();
-            let found: Vec<_> = found.map(|e| format!("{}:{}: {}", e.file, e.line, e.kind)).collect();
+            let found: Vec<_> =
+                found.map(|e| format!("{}:{}: {}", e.file, e.line, e.kind)).collect();
             Step::bad(STEP, found.join("; "))
         }
     }

@@ -111,8 +111,11 @@ fn show(visit: &Visit<'_>, args: &ShowArgs) -> Result<Exit, Problem> {
 }
 
 fn no_such_form(key: &ManagedKey, what: &str) -> Problem {
-    Problem::usage(format!("`{}` has no {what}", key.label))
-        .because(format!("its purpose is {} and its algorithm {}", key.purpose, key.algorithm()))
+    Problem::usage(format!("`{}` has no {what}", key.label)).because(format!(
+        "its purpose is {} and its algorithm {}",
+        key.purpose,
+        key.algorithm()
+    ))
 }
 
 fn rename(visit: &Visit<'_>, args: &RenameArgs) -> Result<Exit, Problem> {
@@ -152,7 +155,8 @@ struct KeyType {
 }
 
 fn list_key_types(context: &Context<'_>) -> Result<Exit, Problem> {
-    let that = |test: &dyn Fn(Purpose) -> bool| Purpose::ALL.into_iter().filter(|p| test(*p)).collect();
+    let that =
+        |test: &dyn Fn(Purpose) -> bool| Purpose::ALL.into_iter().filter(|p| test(*p)).collect();
     let types: Vec<KeyType> = Algorithm::ALL
         .into_iter()
         .map(|algorithm| KeyType {
@@ -163,11 +167,14 @@ fn list_key_types(context: &Context<'_>) -> Result<Exit, Problem> {
         .collect();
     context.data(&types, || {
         let mut table = Table::new(&["ALGORITHM", "PURPOSES", "DEFAULT FOR"]);
-        let joined = |purposes: &[Purpose]| {
-            purposes.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ")
-        };
+        let joined =
+            |purposes: &[Purpose]| purposes.iter().map(|p| p.name()).collect::<Vec<_>>().join(", ");
         for kind in &types {
-            table.row([kind.algorithm.to_string(), joined(&kind.purposes), joined(&kind.default_for)]);
+            table.row([
+                kind.algorithm.to_string(),
+                joined(&kind.purposes),
+                joined(&kind.default_for),
+            ]);
         }
         table.render_or("none")
     })?;
@@ -175,10 +182,15 @@ fn list_key_types(context: &Context<'_>) -> Result<Exit, Problem> {
 }
 
 /// A reason where none was given.
-fn reason_or(reason: Option<&kms::key::Reason>, otherwise: &str) -> Result<kms::key::Reason, Problem> {
+fn reason_or(
+    reason: Option<&kms::key::Reason>,
+    otherwise: &str,
+) -> Result<kms::key::Reason, Problem> {
     match reason {
         Some(reason) => Ok(reason.clone()),
-        None => otherwise.parse().map_err(|e: kms::key::InvalidReason| Problem::usage(e.to_string())),
+        None => {
+            otherwise.parse().map_err(|e: kms::key::InvalidReason| Problem::usage(e.to_string()))
+        }
     }
 }
 

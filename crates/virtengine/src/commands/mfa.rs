@@ -1,7 +1,7 @@
 //! `virtengine mfa`.
 
+use kms::access::Enrolment;
 use kms::access::Permission;
-use kms::manager::Enrolment;
 use serde::Serialize;
 
 use crate::cli::access::MfaCommand;

@@ -80,7 +80,9 @@ fn show(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
 }
 
 fn set(visit: &Visit<'_>, args: &PolicySetArgs) -> Result<Exit, Problem> {
-    if let Some(exit) = visit.rehearse(Permission::PolicyManage, || Ok(format!("set policy {}", args.name)))? {
+    if let Some(exit) =
+        visit.rehearse(Permission::PolicyManage, || Ok(format!("set policy {}", args.name)))?
+    {
         return Ok(exit);
     }
     visit.kms.lifecycle(visit.caller).register_policy(wanted(args))?;
@@ -109,7 +111,9 @@ fn wanted(args: &PolicySetArgs) -> KeyLifecyclePolicy {
 }
 
 fn remove(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
-    if let Some(exit) = visit.rehearse(Permission::PolicyManage, || Ok(format!("remove policy {name}")))? {
+    if let Some(exit) =
+        visit.rehearse(Permission::PolicyManage, || Ok(format!("remove policy {name}")))?
+    {
         return Ok(exit);
     }
     visit.kms.lifecycle(visit.caller).remove_policy(name)?;

@@ -146,7 +146,8 @@ fn add(visit: &Visit<'_>, args: &PrincipalAddArgs) -> Result<Exit, Problem> {
 /// Every role with the same scope.
 fn assignments(args: &RoleArgs) -> Result<Vec<Assignment>, Problem> {
     let scope = scope(args)?;
-    let assign = |role: &kms::access::RoleName| Assignment { role: role.clone(), scope: scope.clone() };
+    let assign =
+        |role: &kms::access::RoleName| Assignment { role: role.clone(), scope: scope.clone() };
     Ok(args.roles.iter().map(assign).collect())
 }
 

@@ -30,7 +30,7 @@ fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
     visit.context.data(&sessions, || {
         let mut table = Table::new(&["SESSION", "PRINCIPAL", "SINCE", "LAST USED", "FROM"]);
         for session in &sessions {
-            let from = session.address.map_or_else(|| "here".to_owned(), |ip| ip.to_string());
+            let from = session.source_ip.map_or_else(|| "here".to_owned(), |ip| ip.to_string());
             table.row([
                 session.tag.to_string(),
                 session.principal.to_string(),

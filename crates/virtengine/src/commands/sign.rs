@@ -37,6 +37,10 @@ const SIGNATURE_LIMIT: u64 = 4096;
 pub(crate) fn sign(context: &Context<'_>, args: &SignArgs) -> Result<Exit, Problem> {
     let (message, stdin) = message(&args.message)?;
     visit(context, stdin, |visit| {
+        if matches!(args.encoding, Encoding::Der | Encoding::Rsv) {
+            // Before the key is used: a signature nobody can write down need not be made.
+            has_form(visit.key(&args.key)?.algorithm(), args.encoding)?;
+        }
         let scheme = args.scheme.scheme();
         let signed = visit.kms.sign(visit.caller, &args.key, &message, scheme)?;
         let bytes = encode(&signed.signature, args.encoding)?;
@@ -72,9 +76,8 @@ pub(crate) fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, P
         let scheme = args.scheme.scheme();
         let signature = signature.unwrap_or_default(); // what cannot be read is not valid, on record
         let valid = visit.kms.verify(visit.caller, &args.key, &message, &signature, scheme)?;
-        context.data(&Verified { valid }, || {
-            if valid { "valid" } else { "NOT valid" }.to_owned()
-        })?;
+        context
+            .data(&Verified { valid }, || if valid { "valid" } else { "NOT valid" }.to_owned())?;
         Ok(if valid { Exit::Ok } else { Exit::Integrity })
     })
 }
@@ -133,25 +136,29 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-fn encode(signature: &Signature, encoding: Encoding) -> Result<Vec<u8>, Problem> {
-    match encoding {
-        Encoding::Raw | Encoding::Hex | Encoding::Base64 => Ok(signature.bytes.clone()),
-        Encoding::Der => Ok(ecdsa(signature, encoding)?.to_der()),
-        Encoding::Rsv => {
-            let form = || no_form(signature.algorithm, encoding);
-            let id = signature.recovery_id.ok_or_else(form)?;
-            Ok(ecdsa(signature, encoding)?.to_rsv(id).map_err(|_| form())?.to_vec())
-        }
-    }
+/// Whether signatures of `algorithm` can be written so.
+fn has_form(algorithm: Algorithm, encoding: Encoding) -> Result<(), Problem> {
+    let fits = match (encoding, algorithm) {
+        (Encoding::Raw | Encoding::Hex | Encoding::Base64, _)
+        | (Encoding::Der, Algorithm::Secp256k1 | Algorithm::P256)
+        | (Encoding::Rsv, Algorithm::Secp256k1) => true,
+        (Encoding::Der, Algorithm::Ed25519 | Algorithm::Rsa2048 | Algorithm::Rsa4096)
+        | (
+            Encoding::Rsv,
+            Algorithm::Ed25519 | Algorithm::P256 | Algorithm::Rsa2048 | Algorithm::Rsa4096,
+        ) => false,
+    };
+    if fits { Ok(()) } else { Err(no_form(algorithm, encoding)) }
 }
 
-fn ecdsa(signature: &Signature, encoding: Encoding) -> Result<EcdsaSignature, Problem> {
-    let form = || no_form(signature.algorithm, encoding);
-    match signature.algorithm {
-        Algorithm::Secp256k1 | Algorithm::P256 => {
-            EcdsaSignature::from_bytes(&signature.bytes).map_err(|_| form())
-        }
-        Algorithm::Ed25519 | Algorithm::Rsa2048 | Algorithm::Rsa4096 => Err(form()),
+fn encode(signature: &Signature, encoding: Encoding) -> Result<Vec<u8>, Problem> {
+    let form = |_| no_form(signature.algorithm, encoding);
+    let ecdsa = || EcdsaSignature::from_bytes(&signature.bytes).map_err(form);
+    match (encoding, signature.recovery_id) {
+        (Encoding::Raw | Encoding::Hex | Encoding::Base64, _) => Ok(signature.bytes.clone()),
+        (Encoding::Der, _) => Ok(ecdsa()?.to_der()),
+        (Encoding::Rsv, Some(id)) => Ok(ecdsa()?.to_rsv(id).map_err(form)?.to_vec()),
+        (Encoding::Rsv, None) => Err(no_form(signature.algorithm, encoding)),
     }
 }
 

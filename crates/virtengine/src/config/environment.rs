@@ -10,7 +10,10 @@ use crate::config::sections::Audit;
 use crate::config::sections::Session;
 
 /// Puts what `variable` knows over `config`; tells what could not be read.
-pub(crate) fn apply(config: &mut Config, variable: impl Fn(&str) -> Option<String>) -> Vec<Finding> {
+pub(crate) fn apply(
+    config: &mut Config,
+    variable: impl Fn(&str) -> Option<String>,
+) -> Vec<Finding> {
     let mut overlay = Overlay { variable, findings: Vec::new() };
     overlay.put("AUDIT", Audit::FIELDS, &mut config.audit, Audit::refusal);
     overlay.put("SESSION", Session::FIELDS, &mut config.session, |s| s.policy().err());

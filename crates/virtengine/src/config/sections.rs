@@ -31,11 +31,12 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    pub(crate) const FIELDS: &[&str] = &["log_file", "max_file_size", "enable_chaining", "sync_writes"];
+    pub(crate) const FIELDS: &[&str] =
+        &["log_file", "max_file_size", "enable_chaining", "sync_writes"];
 
     /// The settings as the library takes them.
     pub(crate) fn log(&self) -> AuditLogConfig {
-        let default = AuditLogConfig::default();
+        let default = AuditLogConfig::new("audit/audit.log");
         AuditLogConfig {
             log_file: self.log_file.clone().unwrap_or(default.log_file),
             max_file_size: self.max_file_size,

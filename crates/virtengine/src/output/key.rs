@@ -123,7 +123,8 @@ impl KeyView {
 
 /// Keys for people, one a line.
 pub(crate) fn table(keys: &[KeyView]) -> String {
-    let mut table = Table::new(&["NAME", "STATE", "PURPOSE", "ALGORITHM", "STORAGE", "EXPIRES", "ID"]);
+    let mut table =
+        Table::new(&["NAME", "STATE", "PURPOSE", "ALGORITHM", "STORAGE", "EXPIRES", "ID"]);
     for key in keys {
         table.row([
             key.name.clone(),
@@ -131,7 +132,7 @@ pub(crate) fn table(keys: &[KeyView]) -> String {
             key.purpose.to_string(),
             key.algorithm.to_string(),
             key.storage.clone(),
-            key.expires_at.map_or_else(|| "never".to_owned(), |at| day(at)),
+            key.expires_at.map_or_else(|| "never".to_owned(), day),
             key.id.to_string(),
         ]);
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
-use indicatif::ProgressStyle;
 
 /// How often a spinner turns, in milliseconds.
 const TICK_MS: u64 = 120;
@@ -18,14 +17,4 @@ pub(crate) fn spin<T>(message: &'static str, work: impl FnOnce() -> T) -> T {
     let done = work();
     spinner.finish_and_clear();
     done
-}
-
-/// A bar that counts up to `total` bytes, items or records.
-pub(crate) fn bar(message: &'static str, total: u64) -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
-    if let Ok(style) = ProgressStyle::with_template("{msg} {wide_bar} {percent}% {eta}") {
-        bar.set_style(style);
-    }
-    bar.set_message(message);
-    bar
 }

@@ -2,4 +2,14 @@
 //! stdout, everything else on stderr, published exit codes, nothing secret anywhere.
 
 mod harness;
+mod home;
 mod without_home;
+mod keys;
+mod lives;
+mod signing;
+mod access;
+mod second_factor;
+mod policies;
+mod audit;
+mod secrets;
+mod dev;

@@ -95,15 +95,17 @@ struct Step {
     call: Call,
 }
 
-type Call =
-    fn(&KeyLifecycleManager<'_>, &KeyRef, &Reason) -> Result<ManagedKey, Error>;
+type Call = fn(&KeyLifecycleManager<'_>, &KeyRef, &Reason) -> Result<ManagedKey, Error>;
 
 const ACTIVATE: Step =
     Step { verb: "activate", needs: Permission::KeyCreate, call: |l, k, r| l.activate_key(k, r) };
 const SUSPEND: Step =
     Step { verb: "suspend", needs: Permission::KeySuspend, call: |l, k, r| l.suspend_key(k, r) };
-const REACTIVATE: Step =
-    Step { verb: "reactivate", needs: Permission::KeyCreate, call: |l, k, r| l.reactivate_key(k, r) };
+const REACTIVATE: Step = Step {
+    verb: "reactivate",
+    needs: Permission::KeyCreate,
+    call: |l, k, r| l.reactivate_key(k, r),
+};
 const COMPLETE: Step = Step {
     verb: "complete the rotation of",
     needs: Permission::KeyRotate,
@@ -114,8 +116,11 @@ const ABORT: Step = Step {
     needs: Permission::KeyRotate,
     call: |l, k, r| l.abort_rotation(k, r),
 };
-const DEACTIVATE: Step =
-    Step { verb: "deactivate", needs: Permission::KeyRotate, call: |l, k, r| l.deactivate_key(k, r) };
+const DEACTIVATE: Step = Step {
+    verb: "deactivate",
+    needs: Permission::KeyRotate,
+    call: |l, k, r| l.deactivate_key(k, r),
+};
 const ARCHIVE: Step =
     Step { verb: "archive", needs: Permission::KeyRotate, call: |l, k, r| l.archive_key(k, r) };
 const COMPROMISE: Step = Step {
@@ -157,9 +162,8 @@ fn rotate(visit: &Visit<'_>, key: &KeyRef, reason: Option<&Reason>) -> Result<Ex
         return Ok(exit);
     }
     let reason = reason_or(reason, "rotate")?;
-    let successor = spin("making the successor", || {
-        visit.kms.rotate_key(visit.caller, key, &reason)
-    })?;
+    let successor =
+        spin("making the successor", || visit.kms.rotate_key(visit.caller, key, &reason))?;
     if let Some(old) = successor.predecessor {
         say(&format!("the old key is {old}; end its use: virtengine keys complete-rotation {old}"));
     }
