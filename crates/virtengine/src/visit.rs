@@ -13,7 +13,6 @@ use kms::key::KeyRef;
 use kms::key::ManagedKey;
 use kms::manager::Caller;
 use kms::manager::Client;
-use kms::manager::Error;
 use kms::manager::KeyManager;
 use kms::manager::Login;
 use kms_secret::SecretBytes;
@@ -36,6 +35,8 @@ pub(crate) struct Visit<'a> {
     pub(crate) caller: &'a Caller,
     /// Their name.
     pub(crate) principal: &'a PrincipalName,
+    /// Their passphrase, for what asks for it again.
+    pub(crate) passphrase: &'a SecretBytes,
 }
 
 /// Opens the home without logging in.
@@ -52,19 +53,52 @@ pub(crate) fn open(context: &Context<'_>) -> Result<KeyManager, Problem> {
 
 /// Runs `work` for the caller; what fails first is what the person is told.
 ///
+/// `work` runs a second time where it wants a second factor and the person at the terminal has
+/// given a code then.
+///
 /// # Errors
 /// When the home cannot be opened, the login is refused, `work` fails or the home cannot be closed.
 pub(crate) fn visit<T>(
     context: &Context<'_>,
     input: Stdin,
-    work: impl FnOnce(&Visit<'_>) -> Result<T, Problem>,
+    work: impl Fn(&Visit<'_>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    enter(context, input, |kms, passphrase| {
+        let given = context.global.mfa_code.as_deref();
+        match attend(context, kms, (passphrase, given), &work) {
+            Err(problem) if problem.code == "mfa_required" && given.is_none() && at_terminal() => {
+                let code = secrets::mfa_code()?;
+                let code = std::str::from_utf8(code.expose());
+                let code = code.map_err(|_| Problem::usage("the code has six digits"))?;
+                attend(context, kms, (passphrase, Some(code)), &work)
+            }
+            done => done,
+        }
+    })
+}
+
+/// As [`visit`], but leaves the second factor's code for `work` to use: a code serves once.
+///
+/// # Errors
+/// As [`visit`].
+pub(crate) fn visit_keeping_code<T>(
+    context: &Context<'_>,
+    work: impl Fn(&Visit<'_>) -> Result<T, Problem>,
+) -> Result<T, Problem> {
+    enter(context, Stdin::Free, |kms, passphrase| attend(context, kms, (passphrase, None), &work))
+}
+
+fn enter<T>(
+    context: &Context<'_>,
+    input: Stdin,
+    attend: impl FnOnce(&KeyManager, &SecretBytes) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
     if !context.home.exists() {
         open(context)?; // says what is missing, before a passphrase is asked for
     }
     let passphrase = secrets::passphrase(context.global, "Passphrase", input)?;
     let kms = open(context)?;
-    let done = attend(context, &kms, &passphrase, work);
+    let done = attend(&kms, &passphrase);
     drop(passphrase);
     let closed = kms.close().map_err(Problem::from);
     let value = done?;
@@ -75,16 +109,23 @@ pub(crate) fn visit<T>(
 fn attend<T>(
     context: &Context<'_>,
     kms: &KeyManager,
-    passphrase: &SecretBytes,
-    work: impl FnOnce(&Visit<'_>) -> Result<T, Problem>,
+    (passphrase, mfa_code): (&SecretBytes, Option<&str>),
+    work: impl Fn(&Visit<'_>) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    let principal = principal(context, kms)?;
-    let caller = log_in(context, kms, &principal, passphrase)?;
-    let done = work(&Visit { context, kms, caller: &caller, principal: &principal });
+    let principal = &principal(context, kms)?;
+    let caller = kms.login(login(principal, passphrase, mfa_code))?;
+    let done = work(&Visit { context, kms, caller: &caller, principal, passphrase });
+    leave(kms, caller, done)
+}
+
+/// Logs out. A session that what was done has ended already, as a new passphrase does, is left too.
+fn leave<T>(kms: &KeyManager, caller: Caller, done: Result<T, Problem>) -> Result<T, Problem> {
     let left = kms.logout(caller).map_err(Problem::from);
     let value = done?;
-    left?;
-    Ok(value)
+    match left {
+        Err(problem) if problem.code != "session_ended" => Err(problem),
+        Ok(()) | Err(_) => Ok(value),
+    }
 }
 
 fn principal(context: &Context<'_>, kms: &KeyManager) -> Result<PrincipalName, Problem> {
@@ -95,38 +136,14 @@ fn principal(context: &Context<'_>, kms: &KeyManager) -> Result<PrincipalName, P
     })
 }
 
-/// Logs in; where only the second factor is missing and a person sits there, asks for it.
-fn log_in(
-    context: &Context<'_>,
-    kms: &KeyManager,
-    principal: &PrincipalName,
-    passphrase: &SecretBytes,
-) -> Result<Caller, Problem> {
-    let given = context.global.mfa_code.as_deref();
-    match login(kms, principal, passphrase, given) {
-        Err(error) if given.is_none() && error.code() == "mfa_required" && at_terminal() => {
-            let code = secrets::mfa_code()?;
-            let code = std::str::from_utf8(code.expose())
-                .map_err(|_| Problem::usage("the code has six digits"))?;
-            Ok(login(kms, principal, passphrase, Some(code))?)
-        }
-        other => Ok(other?),
-    }
-}
-
-fn login(
-    kms: &KeyManager,
-    principal: &PrincipalName,
-    passphrase: &SecretBytes,
-    mfa_code: Option<&str>,
-) -> Result<Caller, Error> {
+fn login<'a>(
+    principal: &'a PrincipalName,
+    passphrase: &'a SecretBytes,
+    mfa_code: Option<&'a str>,
+) -> Login<'a> {
     let user_agent = concat!("virtengine/", env!("CARGO_PKG_VERSION")).to_owned();
-    kms.login(Login {
-        principal,
-        passphrase,
-        mfa_code,
-        client: Client { source_ip: None, user_agent },
-    })
+    let client = Client { source_ip: None, user_agent };
+    Login { principal, passphrase, mfa_code, client }
 }
 
 /// Whether a person can be asked.

@@ -93,18 +93,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "PUB")]
     pub(crate) audit_key: Option<String>,
     /// Size and root the log must still contain, as `audit head` gave them
-    #[arg(long, value_name = "SIZE:ROOT", value_parser = head)]
+    #[arg(long, value_name = "SIZE:ROOT")]
     pub(crate) expect_head: Option<Head>,
-}
-
-fn head(text: &str) -> Result<Head, String> {
-    let read = || {
-        let (size, root) = text.split_once(':')?;
-        let mut bytes = [0; 32];
-        hex::decode_to_slice(root, &mut bytes).ok()?;
-        Some(Head { size: size.parse().ok()?, root: bytes })
-    };
-    read().ok_or_else(|| "a head is a number, a colon and 64 hex digits".to_owned())
 }
 
 /// Since when.

@@ -9,6 +9,7 @@ use std::path::Path;
 use kms::audit::AuditEvent;
 use kms::audit::ExportFormat;
 use kms::audit::Head;
+use kms::audit::Query;
 use kms::audit::Verification;
 use kms::audit::VerifyOptions;
 use kms::audit::Violation;
@@ -52,7 +53,7 @@ pub(crate) fn run(context: &Context<'_>, command: &AuditCommand) -> Result<Exit,
         AuditCommand::Export(args) => visit(context, Stdin::Free, |visit| export(visit, args)),
         AuditCommand::Checkpoint => visit(context, Stdin::Free, |visit| {
             let head = visit.kms.audit(visit.caller).checkpoint()?;
-            print_head(visit, &head)
+            print_head(visit, head)
         }),
     }
 }
@@ -178,11 +179,11 @@ struct HeadView {
 
 fn head(visit: &Visit<'_>) -> Result<Exit, Problem> {
     let head = visit.kms.audit(visit.caller).head()?;
-    print_head(visit, &head)
+    print_head(visit, head)
 }
 
-fn print_head(visit: &Visit<'_>, head: &Head) -> Result<Exit, Problem> {
-    let audit_key = visit.kms.audit(visit.caller).audit_key();
+fn print_head(visit: &Visit<'_>, head: Head) -> Result<Exit, Problem> {
+    let audit_key = visit.kms.audit(visit.caller).audit_key().to_owned();
     let view = HeadView { size: head.size, root: hex::encode(head.root), audit_key };
     visit.context.data(&view, || {
         Details::default()
@@ -209,14 +210,14 @@ fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Problem> {
     let audit = visit.kms.audit(visit.caller);
     let Some(path) = &args.out else {
         let mut stdout = io::stdout().lock();
-        audit.export(format, &mut stdout)?;
+        audit.export(&Query::default(), format, &mut stdout)?;
         stdout.flush().map_err(|e| Problem::io("stdout cannot be written", &e))?;
         return Ok(Exit::Ok);
     };
     let refuse = |e| Problem::io(format!("cannot write {}", path.display()), &e);
     let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(refuse)?;
     let mut writer = BufWriter::new(file);
-    let records = spin("exporting", || audit.export(format, &mut writer))?;
+    let records = spin("exporting", || audit.export(&Query::default(), format, &mut writer))?;
     let file = writer.into_inner().map_err(|e| refuse(e.into_error()))?;
     file.sync_all().map_err(refuse)?;
     say(&format!("{records} records written to {}", path.display()));

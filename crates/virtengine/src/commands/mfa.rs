@@ -2,6 +2,8 @@
 
 use kms::access::Enrolment;
 use kms::access::Permission;
+use kms::access::PrincipalName;
+use kms_secret::SecretBytes;
 use serde::Serialize;
 
 use crate::cli::access::MfaCommand;
@@ -14,28 +16,31 @@ use crate::problem::say;
 use crate::secrets::Stdin;
 use crate::visit::Visit;
 use crate::visit::visit;
+use crate::visit::visit_keeping_code;
 
 /// Carries out an `mfa` command.
 ///
 /// # Errors
 /// When it did not succeed.
 pub(crate) fn run(context: &Context<'_>, command: &MfaCommand) -> Result<Exit, Problem> {
-    if matches!(command, MfaCommand::Verify) && context.global.mfa_code.is_none() {
-        return Err(Problem::usage("no code is given").fix("add --mfa-code CODE"));
-    }
-    visit(context, Stdin::Free, |visit| match command {
-        MfaCommand::Enroll => enroll(visit),
-        MfaCommand::Verify => verify(visit),
-        MfaCommand::Reset(args) => {
-            let would = || Ok(format!("take the authenticator of {} away", args.name));
-            if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
-                return Ok(exit);
-            }
-            visit.kms.access(visit.caller).reset_mfa(&args.name)?;
-            say(&format!("{} can enrol another authenticator: virtengine mfa enroll", args.name));
-            Ok(Exit::Ok)
+    match command {
+        MfaCommand::Enroll => visit_keeping_code(context, enroll),
+        MfaCommand::Verify if context.global.mfa_code.is_none() => {
+            Err(Problem::usage("no code is given").fix("add --mfa-code CODE"))
         }
-    })
+        MfaCommand::Verify => visit(context, Stdin::Free, verify),
+        MfaCommand::Reset(args) => visit(context, Stdin::Free, |visit| reset(visit, &args.name)),
+    }
+}
+
+fn reset(visit: &Visit<'_>, name: &PrincipalName) -> Result<Exit, Problem> {
+    let would = || Ok(format!("take the authenticator of {name} away"));
+    if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
+        return Ok(exit);
+    }
+    visit.kms.access(visit.caller).reset_mfa(name.as_str())?;
+    say(&format!("{name} can enrol another authenticator: virtengine mfa enroll"));
+    Ok(Exit::Ok)
 }
 
 fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
@@ -43,7 +48,9 @@ fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
         say("dry run: would enrol an authenticator");
         return Ok(Exit::Ok);
     }
-    let enrolment = visit.kms.access(visit.caller).enroll_mfa()?;
+    let code = visit.context.global.mfa_code.as_ref();
+    let code = code.map(|code| SecretBytes::copy_from(code.as_bytes()));
+    let enrolment = visit.kms.access(visit.caller).enroll_mfa(visit.passphrase, code.as_ref())?;
     let text = match visit.context.format {
         Format::Text => text(&enrolment),
         Format::Json | Format::Yaml => SecretText::default()

@@ -42,15 +42,15 @@ pub(crate) fn run(context: &Context<'_>, command: &PrincipalCommand) -> Result<E
     visit(context, Stdin::Free, |visit| match command {
         PrincipalCommand::Add(args) => add(visit, args),
         PrincipalCommand::List => list(visit),
-        PrincipalCommand::Show(args) => print(visit, &access(visit).principal(&args.name)?),
+        PrincipalCommand::Show(args) => print(visit, &access(visit).principal(args.name.as_str())?),
         PrincipalCommand::Disable(args) => {
-            change(visit, "disable", &args.name, |access| access.disable(&args.name))
+            change(visit, "disable", &args.name, |access, name| access.disable(name))
         }
         PrincipalCommand::Enable(args) => {
-            change(visit, "enable", &args.name, |access| access.enable(&args.name))
+            change(visit, "enable", &args.name, |access, name| access.enable(name))
         }
         PrincipalCommand::Remove(args) => {
-            change(visit, "remove", &args.name, |access| access.remove(&args.name))
+            change(visit, "remove", &args.name, |access, name| access.remove(name))
         }
         PrincipalCommand::SetRoles(args) => set_roles(visit, args),
         PrincipalCommand::Passphrase(args) => passphrase(visit, args),
@@ -168,8 +168,8 @@ fn scope(args: &RoleArgs) -> Result<Scope, Problem> {
 
 fn set_roles(visit: &Visit<'_>, args: &SetRolesArgs) -> Result<Exit, Problem> {
     let assignments = assignments(&args.roles)?;
-    change(visit, "set the roles of", &args.name, |access| {
-        access.set_roles(&args.name, assignments)
+    change(visit, "set the roles of", &args.name, |access, name| {
+        access.set_roles(name, assignments)
     })
 }
 
@@ -178,25 +178,27 @@ fn change<T>(
     visit: &Visit<'_>,
     verb: &str,
     name: &PrincipalName,
-    change: impl FnOnce(&AccessManager<'_>) -> Result<T, Error>,
+    change: impl FnOnce(&AccessManager<'_>, &str) -> Result<T, Error>,
 ) -> Result<Exit, Problem> {
     let would = || Ok(format!("{verb} {name}"));
     if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
         return Ok(exit);
     }
-    change(&access(visit))?;
+    change(&access(visit), name.as_str())?;
     say(&format!("done: {verb} {name}"));
     Ok(Exit::Ok)
 }
 
+/// One's own needs the old one; another's takes its second factor away with it.
 fn passphrase(visit: &Visit<'_>, args: &PassphraseArgs) -> Result<Exit, Problem> {
-    let name = match &args.name {
-        Some(name) => name.clone(),
-        None => visit.principal.clone(),
-    };
+    let name = args.name.as_ref().unwrap_or(visit.principal);
     let question = format!("New passphrase of {name}");
-    let passphrase = secrets::new_passphrase(args.new_passphrase_file.as_deref(), &question)?;
-    change(visit, "change the passphrase of", &name, |access| {
-        access.change_passphrase(&name, &passphrase)
+    let new = secrets::new_passphrase(args.new_passphrase_file.as_deref(), &question)?;
+    change(visit, "change the passphrase of", name, |access, other| {
+        if name == visit.principal {
+            access.change_passphrase(visit.passphrase, &new)
+        } else {
+            access.reset_passphrase(other, &new).map(|_| ())
+        }
     })
 }

@@ -3,6 +3,7 @@
 use kms::access::Permission;
 use kms::access::PermissionSet;
 use kms::access::Role;
+use kms::access::RoleName;
 use serde::Serialize;
 
 use crate::cli::access::RoleCommand;
@@ -30,7 +31,7 @@ pub(crate) fn run(context: &Context<'_>, command: &RoleCommand) -> Result<Exit, 
         let access = visit.kms.access(visit.caller);
         match command {
             RoleCommand::List => list(visit),
-            RoleCommand::Show(args) => print(visit, &access.role(&args.name)?),
+            RoleCommand::Show(args) => show(visit, &args.name),
             RoleCommand::Set(args) => set(visit, args),
             RoleCommand::Remove(args) => {
                 let would = || Ok(format!("remove role {}", args.name));
@@ -76,6 +77,16 @@ fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
+fn show(visit: &Visit<'_>, name: &RoleName) -> Result<Exit, Problem> {
+    let roles = visit.kms.access(visit.caller).roles()?;
+    let role = roles.iter().find(|role| role.name == *name);
+    let missing = || {
+        Problem::new(Exit::NotFound, "role_not_found", format!("role {name} is not here"))
+            .fix("see what is there: virtengine role list")
+    };
+    print(visit, role.ok_or_else(missing)?)
+}
+
 fn print(visit: &Visit<'_>, role: &Role) -> Result<Exit, Problem> {
     let view = RoleView::new(role);
     visit.context.data(&view, || {
@@ -93,7 +104,7 @@ fn set(visit: &Visit<'_>, args: &RoleSetArgs) -> Result<Exit, Problem> {
     if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
         return Ok(exit);
     }
-    let role = Role::own(args.name.clone(), PermissionSet::of(&args.permissions));
-    visit.kms.access(visit.caller).set_role(role.clone())?;
-    print(visit, &role)
+    let permissions = PermissionSet::of(&args.permissions);
+    visit.kms.access(visit.caller).set_role(args.name.clone(), permissions)?;
+    print(visit, &Role::own(args.name.clone(), permissions))
 }

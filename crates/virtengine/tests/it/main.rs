@@ -1,5 +1,11 @@
 //! Runs the built program as a person or a script would, and holds it to its contract: data on
 //! stdout, everything else on stderr, published exit codes, nothing secret anywhere.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "all of this crate is tests, also the functions beside them"
+)]
 
 mod harness;
 mod home;
