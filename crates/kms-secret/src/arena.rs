@@ -202,6 +202,26 @@ mod tests {
         }
     }
 
+    /// What the kernel says of the mapping at this address, in the two letters of `/proc/PID/smaps`.
+    fn kernel_flags(mapping: &Mapping) -> Vec<String> {
+        let start = format!("{:x}-", mapping.start().addr());
+        let smaps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let mut lines = smaps.lines().skip_while(|line| !line.starts_with(&start));
+        let flags = lines.find_map(|line| line.strip_prefix("VmFlags: ")).unwrap();
+        flags.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn every_kind_is_undumped_and_uninherited_and_locked_if_it_says_so() {
+        for kind in MemoryKind::BEST_FIRST {
+            let Some(mapping) = Mapping::of_kind(kind, 5000) else { continue };
+            let flags = kernel_flags(&mapping);
+            let has = |flag: &str| flags.iter().any(|found| found == flag);
+            assert!(has("dd") && has("dc"), "{kind}: {flags:?}");
+            assert_eq!(has("lo"), kind != MemoryKind::Plain, "{kind}: {flags:?}");
+        }
+    }
+
     #[test]
     fn impossible_length_is_refused() {
         assert!(Mapping::best(usize::MAX).is_none());

@@ -2,7 +2,7 @@
 
 use std::any::type_name;
 use std::fmt;
-use std::mem::MaybeUninit;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::ptr::NonNull;
 use std::ptr::drop_in_place;
@@ -42,16 +42,22 @@ impl<T> Locked<T> {
 
     /// Moves a value in, wipes the place it was passed in and burns the stack below the caller.
     ///
-    /// The caller's own frame is out of reach: where the value is computed, [`Locked::make`] leaves less behind.
-    #[inline(never)]
+    /// Copies that the caller's own code made are out of reach, and unoptimised code makes some: where the value is
+    /// computed, [`Locked::make`] leaves nothing behind.
+    #[inline(always)]
     pub fn new(value: T) -> Self {
-        let mut value = MaybeUninit::new(value);
+        Self::adopt(ManuallyDrop::new(value))
+    }
+
+    #[inline(never)]
+    fn adopt(mut value: ManuallyDrop<T>) -> Self {
         let place = allocate(Self::BLOCK_BYTES).cast::<T>();
-        // SAFETY: the block is big enough and aligned for a `T`, and it is not the argument. The bytes of the
-        // argument are wiped as a `MaybeUninit`, which drops nothing: the value has moved.
+        let passed = NonNull::from(&mut value).cast::<T>();
+        // SAFETY: the block is big enough and aligned for a `T`, and it is not the argument. The argument's bytes are
+        // wiped after the value has moved; nothing reads or drops them any more.
         unsafe {
-            place.copy_from_nonoverlapping(NonNull::from(&mut value).cast(), 1);
-            wipe(value.as_mut_ptr().cast(), size_of::<T>());
+            place.copy_from_nonoverlapping(passed, 1);
+            wipe(passed.as_ptr().cast(), size_of::<T>());
         }
         burn_stack();
         Self { place }

@@ -9,8 +9,8 @@ use std::mem::MaybeUninit;
 
 use crate::wipe::wipe;
 
-/// What [`burn_stack`] overwrites. The deepest is secp256k1, whose code runs below a frame of 40 KiB (room for its table
-/// of points), with 42 KiB; P-256 takes 17, Ed25519 11, making an RSA key 8. Unoptimised code takes up to 45 KiB.
+/// What [`burn_stack`] overwrites. The deepest is secp256k1, whose code runs below a frame with room for its table of
+/// points: 34 KiB. P-256 takes 12, making an RSA key 8, Ed25519 7. Code that is not fully optimised takes up to 45.
 const BURNT_BYTES: usize = 64 * 1024;
 /// Enough after encoding and moving, which call nothing deep.
 const SHALLOW_BYTES: usize = 4 * 1024;

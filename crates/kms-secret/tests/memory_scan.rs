@@ -156,6 +156,18 @@ fn value_moved_into_locked_memory_leaves_nothing_below_the_caller() {
     assert_nowhere("value moved into locked memory", &secret);
 }
 
+/// Only where the compiler optimises: otherwise the caller's frame keeps copies of its own.
+#[cfg(not(debug_assertions))]
+#[test]
+fn place_a_value_was_passed_in_is_wiped() {
+    let secret = random(64);
+    // SAFETY: the secret has 64 bytes.
+    let value = || unsafe { secret.expose().as_ptr().cast::<[u8; 64]>().read() };
+    let locked = Locked::new(value());
+    assert_eq!(locked.as_slice(), secret.expose());
+    assert_nowhere("value passed on the stack", &secret);
+}
+
 #[test]
 fn burnt_stack_holds_nothing_of_the_calls_before() {
     #[inline(never)]

@@ -71,6 +71,7 @@ pub use release::Pending;
 pub use release::Unreleased;
 pub use report::AuditReport;
 pub use tree::Head;
+pub use tree::InvalidHead;
 pub use verify::Verification;
 pub use verify::VerifyOptions;
 pub use verify::Violation;

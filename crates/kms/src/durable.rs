@@ -18,6 +18,7 @@ mod append;
 mod effects;
 #[cfg(any(test, feature = "test-util"))]
 mod faulty;
+mod foreign;
 mod lock;
 mod open;
 mod steps;
@@ -34,6 +35,8 @@ pub use effects::OsDisk;
 pub use faulty::Fault;
 #[cfg(any(test, feature = "test-util"))]
 pub use faulty::FaultyDisk;
+pub use foreign::ForeignFile;
+pub use foreign::list_foreign;
 pub use lock::HomeLock;
 pub use lock::LockError;
 pub use lock::lock_home;
@@ -235,5 +238,7 @@ impl DiskError {
     }
 }
 
+#[cfg(test)]
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -22,6 +22,8 @@ pub mod conformance;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use crate::audit::Draft;
+use crate::audit::Unreleased;
 use crate::compromise::Cleared;
 use crate::key::Algorithm;
 use crate::key::KeyId;
@@ -105,6 +107,41 @@ pub struct Destroyed {
     /// Whether every byte was overwritten; `false` where the medium would not honour that and the
     /// remains are ciphertext without their key.
     pub overwritten: bool,
+}
+
+/// Makes a key pair in `storage`: spends the clearance.
+pub(crate) fn generate(
+    storage: &dyn KeyStorage,
+    cleared: Cleared<Generate>,
+) -> Result<PublicKey, StorageError> {
+    storage.generate(&cleared)
+}
+
+/// Takes a private key in: spends the clearance.
+pub(crate) fn import(
+    storage: &dyn KeyStorage,
+    cleared: Cleared<Import<'_>>,
+) -> Result<PublicKey, StorageError> {
+    storage.import(&cleared)
+}
+
+/// Uses a private key: spends the clearance, and seals the signature with the record that `draft`
+/// makes of it. Only the audit log opens what is returned, once that record is durable.
+pub(crate) fn sign<T>(
+    storage: &dyn KeyStorage,
+    cleared: Cleared<Sign<'_>>,
+    draft: impl FnOnce(Signature) -> (T, Draft),
+) -> Result<Unreleased<T>, StorageError> {
+    let (value, draft) = draft(storage.sign(&cleared)?);
+    Ok(Unreleased::new(value, draft))
+}
+
+/// Removes a private key: spends the clearance.
+pub(crate) fn destroy(
+    storage: &dyn KeyStorage,
+    cleared: Cleared<Destroy<'_>>,
+) -> Result<Destroyed, StorageError> {
+    storage.destroy(&cleared)
 }
 
 /// The name of a storage of this module.

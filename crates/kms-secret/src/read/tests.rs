@@ -1,4 +1,5 @@
 use std::fs;
+use std::fs::File;
 use std::io::PipeReader;
 use std::io::Write;
 use std::io::pipe;
@@ -176,6 +177,10 @@ fn descriptor_path_of_a_shell_substitution_is_read() {
         assert_eq!(secret.expose(), b"secret");
         assert_eq!(exposure, FileExposure { wide_open: false, mode: 0 });
     }
+    let device = File::open("/dev/zero").unwrap();
+    let path = PathBuf::from(format!("/dev/fd/{}", device.as_raw_fd()));
+    let error = read_secret_file(&path, 6).unwrap_err();
+    assert!(matches!(error, ReadSecretError::NotAFile { kind: "character device", .. }));
     let error = read_secret_file(Path::new("/dev/fd/1000000"), 6).unwrap_err();
     assert!(matches!(error, ReadSecretError::Open { .. }));
 }

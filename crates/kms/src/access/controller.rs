@@ -167,12 +167,12 @@ impl AccessController {
         presented: &Presented<'_>,
         now: Timestamp,
     ) -> Result<Authenticated, SessionRefused> {
-        let (session, at) = self.sessions.validate(presented, now)?;
+        let session = self.sessions.validate(presented, now)?;
         if self.directory().of_session(&session).is_none() {
             self.sessions.end(&session);
             return Err(SessionRefused::PrincipalChanged(session.tag()));
         }
-        Ok(Authenticated { session, at })
+        Ok(Authenticated { session })
     }
 
     /// Grants `permission` on `target` if the caller's roles do so at this moment. Everything else
@@ -295,6 +295,11 @@ impl AccessController {
     /// Every session as it is to be stored.
     pub fn session_records(&self) -> Vec<SessionRecord> {
         self.sessions.records()
+    }
+
+    /// One session as it is to be stored.
+    pub fn session_record(&self, session: &Session) -> SessionRecord {
+        self.sessions.record(session)
     }
 
     /// Every counter of failures as it is to be stored.

@@ -27,12 +27,10 @@ use crate::key::Label;
 use crate::key::Purpose;
 use crate::time::Timestamp;
 
-/// A caller whose session is alive: who, from where, and when this was found. For one call.
+/// A caller whose session is alive: who and from where. For one call.
 #[derive(Debug)]
 pub struct Authenticated {
     pub(in crate::access) session: Arc<Session>,
-    /// By the session clock.
-    pub(in crate::access) at: Timestamp,
 }
 
 impl Authenticated {

@@ -138,7 +138,7 @@ impl Sessions {
         Ok(StartedSession { token, session, expires_at, ended })
     }
 
-    /// The live session of a token, and the session clock's time. Notes the activity.
+    /// The live session of a token. Notes the activity.
     ///
     /// # Errors
     ///
@@ -147,7 +147,7 @@ impl Sessions {
         &self,
         presented: &Presented<'_>,
         now: Timestamp,
-    ) -> Result<(Arc<Session>, Timestamp), SessionRefused> {
+    ) -> Result<Arc<Session>, SessionRefused> {
         let time = self.clock.read(now);
         let session = self.find(&TokenHash::of(presented.token)).ok_or(SessionRefused::Unknown)?;
         let alive = session
@@ -158,7 +158,7 @@ impl Sessions {
             return Err(refused);
         }
         session.touch(time);
-        Ok((session, time))
+        Ok(session)
     }
 
     /// Ends a session; nothing happens if it has ended already.
@@ -196,8 +196,12 @@ impl Sessions {
 
     /// Every session as it is to be stored.
     pub(in crate::access) fn records(&self) -> Vec<SessionRecord> {
-        let record = |session: &Arc<Session>| session.record(|time| self.clock.back(time));
-        self.all().iter().map(record).collect()
+        self.all().iter().map(|session| self.record(session)).collect()
+    }
+
+    /// One session as it is to be stored.
+    pub(in crate::access) fn record(&self, session: &Session) -> SessionRecord {
+        session.record(|time| self.clock.back(time))
     }
 
     fn find(&self, hash: &TokenHash) -> Option<Arc<Session>> {

@@ -258,5 +258,17 @@ fn authenticated_data(owner: PrincipalId) -> [u8; 30] {
     data
 }
 
+/// The code an authenticator shows at `now`.
+#[cfg(test)]
+pub(in crate::access) fn code_for_test(
+    credential: &TotpCredential,
+    (owner, stretched): (PrincipalId, &Stretched),
+    now: Timestamp,
+) -> SecretBytes {
+    let seed = open(&credential.sealed_seed, owner, stretched).expect("the owner's key opens it");
+    let code = hotp(&seed, now.unix_seconds() / STEP_S, DIGITS);
+    SecretBytes::copy_from(format!("{code:06}").as_bytes())
+}
+
 #[cfg(test)]
 mod tests;

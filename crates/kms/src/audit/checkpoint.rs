@@ -72,8 +72,12 @@ impl AuditKey {
     /// [`AuditFault::Key`] if the file is not there, open to others or no seed.
     pub fn load(path: &Path, home_id: &str) -> Result<Self, AuditFault> {
         let fault = |why: String| AuditFault::Key { path: path.to_owned(), why };
-        let text = kms_secret::read_secret_file(path, 80).map_err(|e| fault(e.to_string()))?;
-        let seed = SecretBytes::from_hex(text.0.expose())
+        let (text, exposure) =
+            kms_secret::read_secret_file(path, 80).map_err(|e| fault(e.to_string()))?;
+        if exposure.wide_open {
+            return Err(fault("is open to group or others; chmod 600 it".to_owned()));
+        }
+        let seed = SecretBytes::from_hex(text.expose())
             .filter(|seed| seed.len() == 32)
             .ok_or_else(|| fault("is not 64 hex digits".to_owned()))?;
         let key = Self::from_seed(&seed, (path, home_id));

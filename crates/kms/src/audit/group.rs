@@ -128,6 +128,15 @@ impl<S: Send + 'static, K: Sink> GroupCommit<S, K> {
         Ok((result, receipt))
     }
 
+    /// Says whether `need` would be taken now.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::submit`].
+    pub fn check_room(&self, need: Need) -> Result<(), AuditFault> {
+        self.shared.room_for(need).map(drop)
+    }
+
     /// Looks at the state under the lock: what has a place, durable or not.
     pub fn peek<T>(&self, look: impl FnOnce(&S) -> T) -> T {
         look(&self.shared.lock().state)

@@ -167,6 +167,14 @@ impl AuditEvent {
         fits.then(|| serde_json::from_slice(line).ok()).flatten()
     }
 
+    /// The text of the first detail of that name.
+    pub fn detail_text(&self, name: &str) -> Option<&str> {
+        self.details.iter().find(|(known, _)| known == name).and_then(|(_, value)| match value {
+            Detail::Text(text) => Some(text.as_str()),
+            Detail::Number(_) | Detail::Flag(_) => None,
+        })
+    }
+
     /// Parses the content of a record as it stands behind number and link.
     pub(crate) fn of_body(body: &str) -> Option<Self> {
         let mut line = Vec::with_capacity(body.len() + FRAME_BYTES);

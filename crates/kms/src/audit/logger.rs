@@ -10,6 +10,7 @@ use crate::audit::AuditFault;
 use crate::audit::AuditFiles;
 use crate::audit::AuditKey;
 use crate::audit::AuditLogConfig;
+use crate::audit::BODY_BYTES;
 use crate::audit::Encoded;
 use crate::audit::Head;
 use crate::audit::Pending;
@@ -209,6 +210,16 @@ impl AuditLogger {
         let pending = self.record(record)?;
         let seq = pending.seq();
         pending.wait().map(|()| seq)
+    }
+
+    /// Says whether an ordinary record would be taken now, before anything is changed that has to
+    /// be recorded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::record`].
+    pub fn check_room(&self) -> Result<(), AuditFault> {
+        self.log.check_room(Need { bytes: BODY_BYTES + FRAME_BYTES, urgent: false })
     }
 
     /// Size and root of what is durable.

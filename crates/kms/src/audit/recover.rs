@@ -68,7 +68,7 @@ pub(crate) fn recover(ground: Ground<'_>) -> Result<Recovered, AuditFault> {
     let notes = Notes::read(ground)?;
     let start = notes.start(ground, segment)?;
     let mut walk = Walk { ground, notes: &notes, growth: start, last_line: Vec::new() };
-    let torn = walk.to_the_end(segment)?;
+    let torn = walk.until_the_end(segment)?;
     walk.check_heads()?;
     let Walk { growth, last_line, .. } = walk;
     let torn = torn.map(|torn| set_aside(ground, torn)).transpose()?;
@@ -219,7 +219,7 @@ struct Break {
 }
 
 impl Walk<'_> {
-    fn to_the_end(&mut self, last_segment: u32) -> Result<Option<Break>, AuditFault> {
+    fn until_the_end(&mut self, last_segment: u32) -> Result<Option<Break>, AuditFault> {
         for segment in self.growth.segment..=last_segment {
             let offset = if segment == self.growth.segment { self.growth.offset } else { 0 };
             let broken = self.segment(segment, offset)?;
@@ -311,8 +311,10 @@ impl Walk<'_> {
         let path = self.ground.names.segment(broken.segment);
         let mut lines = LineReader::open(&path, broken.offset)?;
         let bytes = lines.rest(TORN_BYTES + 1).map_err(unreadable(&path))?;
-        let is_record = |line: &[u8]| AuditEvent::from_line(line).is_some();
-        if bytes.len() as u64 > TORN_BYTES || bytes.split(|&b| b == b'\n').any(is_record) {
+        let whole = |piece: &[u8]| {
+            piece.strip_suffix(b"\n").is_some_and(|line| AuditEvent::from_line(line).is_some())
+        };
+        if bytes.len() as u64 > TORN_BYTES || bytes.split_inclusive(|&b| b == b'\n').any(whole) {
             return damaged(self.told(&broken));
         }
         Ok(broken)

@@ -31,14 +31,15 @@ impl Segments {
     /// Length of the whole lines at the front of `lines` that fit; at least one line goes into an
     /// empty file.
     fn fitting(&self, lines: &[u8]) -> usize {
-        let left = self.limit.saturating_sub(self.file.len());
+        let length = self.file.len();
+        let left = self.limit.saturating_sub(length);
         if lines.len() as u64 <= left {
             return lines.len();
         }
         let left = usize::try_from(left).unwrap_or(usize::MAX);
         let end = |part: &[u8]| part.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
         match end(lines.get(..left).unwrap_or(lines)) {
-            0 if self.file.len() == 0 => {
+            0 if length == 0 => {
                 lines.iter().position(|&b| b == b'\n').map_or(lines.len(), |at| at + 1)
             }
             fitting => fitting,

@@ -10,6 +10,9 @@
 //! one for each bit that is set in the number of leaves. Adding a leaf and taking the root cost
 //! O(log n); no leaf is kept.
 
+use std::fmt;
+use std::str::FromStr;
+
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -24,6 +27,28 @@ pub struct Head {
     pub size: u64,
     /// Root of the tree over them, 32 bytes (RFC 6962 section 2.1).
     pub root: Hash,
+}
+
+impl fmt::Display for Head {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.size, hex::encode(self.root))
+    }
+}
+
+/// A text that is no head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a head is SIZE:ROOT, a number and 64 hex digits")]
+pub struct InvalidHead;
+
+impl FromStr for Head {
+    type Err = InvalidHead;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHead> {
+        let (size, digits) = text.split_once(':').ok_or(InvalidHead)?;
+        let mut root = [0; 32];
+        hex::decode_to_slice(digits, &mut root).map_err(|_| InvalidHead)?;
+        Ok(Self { size: size.parse().map_err(|_| InvalidHead)?, root })
+    }
 }
 
 /// The right edge of a tree: enough to go on growing it.

@@ -161,7 +161,9 @@ pub(crate) fn verify_names(
     match outcome {
         Outcome::Whole => {}
         Outcome::Broken(at) => errors.push(Diagnosis::new(&scan, names).of_break(at)?),
-        Outcome::Differs { size } => errors.push(Diagnosis::new(&scan, names).of_root(size)?),
+        Outcome::Differs { size, agreed, by } => {
+            errors.push(Diagnosis::new(&scan, names).of_root(agreed + 1, (size, by))?);
+        }
     }
     if errors.is_empty() {
         errors.extend(scan.cut_off(&known));

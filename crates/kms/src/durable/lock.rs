@@ -108,7 +108,7 @@ mod tests {
 
     use super::*;
     use crate::durable::Danger;
-    use crate::durable::tests::home;
+    use crate::durable::testing::home;
 
     #[test]
     fn second_lock_on_a_home_is_refused_and_names_the_holder() {

@@ -1,7 +1,10 @@
 //! The calls of a disk as sequences of effects, in the order their documentation promises.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
 use std::os::fd::AsFd;
+use std::os::fd::BorrowedFd;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -185,7 +188,7 @@ fn make(effects: &impl Effects, directory: &OwnedFd, name: &OsStr) -> Result<Own
     Ok(file)
 }
 
-type Name<'a> = (rustix::fd::BorrowedFd<'a>, &'a OsStr);
+type Name<'a> = (BorrowedFd<'a>, &'a OsStr);
 
 /// Renames, but never over something.
 fn rename_new(effects: &impl Effects, from: Name<'_>, to: Name<'_>) -> Result<(), Errno> {
@@ -219,18 +222,17 @@ pub(crate) fn read_all(
     limit: u64,
     expected: u64,
 ) -> Result<Vec<u8>, Errno> {
-    use std::io::Read;
     let room = usize::try_from(expected.saturating_add(1)).map_err(|_| Errno::FBIG)?;
     let mut bytes = Vec::with_capacity(room);
     effects.look(|| Ok(()))?;
-    std::fs::File::from(file)
+    File::from(file)
         .take(limit.saturating_add(1))
         .read_to_end(&mut bytes)
         .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO))?;
     Ok(bytes)
 }
 
-fn names_in(directory: &OwnedFd) -> Result<Vec<String>, Errno> {
+pub(crate) fn names_in(directory: &OwnedFd) -> Result<Vec<String>, Errno> {
     let mut names = Vec::new();
     for entry in Dir::read_from(directory)? {
         let entry = entry?;

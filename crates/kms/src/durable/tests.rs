@@ -8,7 +8,6 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
-use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::fs::CWD;
@@ -16,17 +15,11 @@ use rustix::fs::FileType;
 use rustix::fs::Mode;
 use rustix::fs::mknodat;
 use rustix::process::umask;
-use tempfile::TempDir;
 
 use super::*;
-
-/// A directory closed to others, removed with the first value.
-pub(crate) fn home() -> (TempDir, PathBuf) {
-    let home = tempfile::tempdir().unwrap();
-    let path = home.path().canonicalize().unwrap();
-    chmod(&path, 0o700);
-    (home, path)
-}
+use crate::durable::testing::SmallDisk;
+use crate::durable::testing::home;
+use crate::durable::testing::missing;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -421,39 +414,10 @@ fn faults_name_the_path() {
     assert!(refused.to_string().starts_with(dir.join("k").to_str().unwrap()), "{refused}");
 }
 
-/// A file system of its own, of 64 KiB.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn mount() -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let options = ["-t", "tmpfs", "-o", "size=64k,mode=0700", "kms-test"];
-        let mounted = Command::new("mount").args(options).arg(dir.path()).output();
-        mounted.is_ok_and(|out| out.status.success()).then_some(Self(dir))
-    }
-
-    fn remount_read_only(&self) {
-        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(self.0.path()).status();
-        assert!(done.unwrap().success());
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
-/// Says loudly that a test was not made; in CI that is a failure.
-fn missing(what: &str) {
-    assert!(env::var_os("CI").is_none(), "this test needs {what}");
-    eprintln!("SKIPPED: this test needs {what}");
-}
-
 #[test]
 fn full_disk_refuses_and_leaves_all_as_it_was() {
-    let Some(disk) = SmallDisk::mount() else { return missing("root, to mount a small disk") };
-    let dir = disk.0.path().canonicalize().unwrap();
+    let Some(disk) = SmallDisk::mount(64) else { return missing("root, to mount a small disk") };
+    let dir = disk.path();
     OsDisk.create(&dir.join("key"), b"old").unwrap();
     let mut log = OsDisk.append(&dir.join("log")).unwrap();
     log.write(b"one\n").unwrap();
@@ -478,8 +442,8 @@ fn full_disk_refuses_and_leaves_all_as_it_was() {
 
 #[test]
 fn read_only_disk_is_named_as_such() {
-    let Some(disk) = SmallDisk::mount() else { return missing("root, to mount a small disk") };
-    let dir = disk.0.path().canonicalize().unwrap();
+    let Some(disk) = SmallDisk::mount(64) else { return missing("root, to mount a small disk") };
+    let dir = disk.path();
     OsDisk.create(&dir.join("key"), b"old").unwrap();
     disk.remount_read_only();
     assert_eq!(OsDisk.read(&dir.join("key"), 9).unwrap(), b"old");

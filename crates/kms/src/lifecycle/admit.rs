@@ -2,11 +2,12 @@
 //!
 //! The third of the stages every use of a private key passes. It decides from values alone and
 //! hands on an [`Admitted`], which only this module can make.
-#![cfg_attr(not(test), expect(dead_code, reason = "the manager, which calls it, comes after"))]
 
+use crate::access::Grant;
 use crate::key::Algorithm;
 use crate::key::KeyState;
 use crate::key::Label;
+use crate::key::ManagedKey;
 use crate::key::Prehash;
 use crate::key::Purpose;
 use crate::lifecycle::KeyLifecyclePolicy;
@@ -32,6 +33,7 @@ impl<U> Admitted<U> {
 
 /// Admits the making of a key if its purpose and its policy allow the algorithm.
 pub(crate) fn admit_generate(
+    _: Grant,
     what: Generate,
     policy: &KeyLifecyclePolicy,
 ) -> Result<Admitted<Generate>, Refusal> {
@@ -41,6 +43,7 @@ pub(crate) fn admit_generate(
 
 /// Admits the taking in of a key if its purpose and its policy allow the algorithm.
 pub(crate) fn admit_import<'a>(
+    _: Grant,
     what: Import<'a>,
     policy: &KeyLifecyclePolicy,
 ) -> Result<Admitted<Import<'a>>, Refusal> {
@@ -50,7 +53,16 @@ pub(crate) fn admit_import<'a>(
 
 /// Admits the signing of a message if the key's state at `now` permits it, the purpose is not
 /// consensus, and the scheme is one that the algorithm has.
-pub(crate) fn admit_sign(what: Sign<'_>, now: Timestamp) -> Result<Admitted<Sign<'_>>, Refusal> {
+pub(crate) fn admit_sign<'a>(
+    _: Grant,
+    what: Sign<'a>,
+    now: Timestamp,
+) -> Result<Admitted<Sign<'a>>, Refusal> {
+    sign_allowed(&what, now)?;
+    Ok(Admitted(what))
+}
+
+fn sign_allowed(what: &Sign<'_>, now: Timestamp) -> Result<(), Refusal> {
     let (key, operation) = (what.key.label.clone(), KeyOperation::Sign);
     let state = state_at(what.key, now);
     if !permits(state, operation) {
@@ -65,13 +77,22 @@ pub(crate) fn admit_sign(what: Sign<'_>, now: Timestamp) -> Result<Admitted<Sign
         Prehash::Keccak256 => keccak_allowed(key, what.key.algorithm())?,
         Prehash::Prehashed => digest_allowed(key, what.key.algorithm(), what.message)?,
     }
-    Ok(Admitted(what))
+    Ok(())
 }
 
 /// Admits the removal of a private half if the record says that it is gone: the key was moved to
 /// Destroyed or Archived, with all the guards of those moves. `what.key` is the key *after* that
 /// move, so a removal that a crash cut off is admitted again from the stored record.
-pub(crate) fn admit_destroy(what: Destroy<'_>) -> Result<Admitted<Destroy<'_>>, Refusal> {
+pub(crate) fn admit_destroy<'a>(
+    _: Grant,
+    what: Destroy<'a>,
+) -> Result<Admitted<Destroy<'a>>, Refusal> {
+    admit_left_behind(what)
+}
+
+/// Admits the removal of a private half that a crash left behind: a person's grant was spent on the
+/// move that the record tells of.
+pub(crate) fn admit_left_behind(what: Destroy<'_>) -> Result<Admitted<Destroy<'_>>, Refusal> {
     match what.key.state {
         KeyState::Destroyed | KeyState::Archived => Ok(Admitted(what)),
         KeyState::Created
@@ -86,6 +107,19 @@ pub(crate) fn admit_destroy(what: Destroy<'_>) -> Result<Admitted<Destroy<'_>>, 
             Err(Refusal::PrivateHalfStays { key, state })
         }
     }
+}
+
+/// Says whether `operation`, which needs no private key, may be done with `key` at `now`.
+pub(crate) fn admit_operation(
+    key: &ManagedKey,
+    operation: KeyOperation,
+    now: Timestamp,
+) -> Result<(), Refusal> {
+    let state = state_at(key, now);
+    if permits(state, operation) {
+        return Ok(());
+    }
+    Err(Refusal::Use { key: key.label.clone(), state, operation })
 }
 
 fn algorithm_allowed(

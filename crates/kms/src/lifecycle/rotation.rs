@@ -26,6 +26,7 @@ use crate::lifecycle::decide::linked;
 use crate::lifecycle::decide::not_past_expiration;
 use crate::lifecycle::decide::not_to_be_destroyed;
 use crate::lifecycle::state_at;
+use crate::time::Timestamp;
 
 /// The key that is to take over, and the policy it lives under, which need not be that of the key
 /// it replaces.
@@ -71,6 +72,18 @@ pub fn begin_rotation(
     old.key.successor = Some(new.key.id);
     new.key.predecessor = Some(key.id);
     Ok(Rotation { old: old.step(Transition::BeginRotation, ctx), new })
+}
+
+/// Says whether `key` may have a successor at `now`, before one is made for it.
+///
+/// # Errors
+/// [`Refusal::State`].
+pub fn may_rotate(key: &ManagedKey, now: Timestamp) -> Result<(), Refusal> {
+    let (state, transition) = (state_at(key, now), Transition::BeginRotation);
+    match transition.target(state) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::State { key: key.label.clone(), state, transition }),
+    }
 }
 
 /// Retires a rotating key whose successor is Active; its grace period begins. The successor is not

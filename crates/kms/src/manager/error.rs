@@ -20,7 +20,6 @@ use crate::access::SessionRefused;
 use crate::access::WeakPassphrase;
 use crate::audit::AuditFault;
 use crate::durable::DiskError;
-use crate::durable::LockError;
 use crate::key::Algorithm;
 use crate::key::KeyRef;
 use crate::key::Label;
@@ -122,18 +121,18 @@ pub enum Refused {
         bytes: usize,
     },
     /// A home is there already.
-    #[error("{0} is a home already")]
+    #[error("{} is a home already", .0.display())]
     HomeExists(PathBuf),
     /// Nothing is there.
-    #[error("{0} is no home")]
+    #[error("{} is no home", .0.display())]
     NoHome(PathBuf),
     /// Another process has the home.
-    #[error("{home} is in use by process {pid}")]
+    #[error("{} is in use{}", home.display(), by_process(pid))]
     HomeInUse {
         /// The home.
         home: PathBuf,
-        /// The process that holds the lock.
-        pid: u32,
+        /// The process that holds the lock, if it said.
+        pid: Option<u32>,
     },
     /// The clock is far ahead of the last record.
     #[error("the clock says {now}, but the last record is of {last}")]
@@ -163,14 +162,9 @@ pub enum Fault {
     /// A file of the home.
     #[error(transparent)]
     Disk(#[from] DiskError),
-    /// The lock of the home.
-    #[error("{path}: {cause}")]
-    Lock {
-        /// The lock file.
-        path: PathBuf,
-        /// What the system said.
-        cause: io::Error,
-    },
+    /// What a caller wanted written to does not take it.
+    #[error("the output: {0}")]
+    Output(io::Error),
     /// What the home's parts say of each other does not fit.
     #[error("{0}")]
     Inconsistent(String),
@@ -273,4 +267,8 @@ impl From<ChangePassphraseError> for Error {
             ChangePassphraseError::Passphrase(error) => error.into(),
         }
     }
+}
+
+fn by_process(pid: &Option<u32>) -> String {
+    pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
 }

@@ -16,17 +16,24 @@ use std::sync::Arc;
 
 use kms_secret::SecretBytes;
 
+use crate::access;
+use crate::access::AccessContents;
 use crate::access::AccessController;
+use crate::access::AccessSettings;
 use crate::access::Enrolment;
+use crate::access::MfaMode;
+use crate::access::PassphraseCredential;
 use crate::access::Principal;
-use crate::access::Stretcher;
+use crate::access::PrincipalId;
+use crate::access::PrincipalKind;
+use crate::access::TotpCredential;
 use crate::audit::AuditKey;
 use crate::audit::AuditLogger;
-use crate::audit::Cause;
 use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::audit::OpenAudit;
 use crate::audit::RecordId;
+use crate::durable;
 use crate::durable::Disk;
 use crate::durable::HomeLock;
 use crate::durable::LockError;
@@ -39,8 +46,11 @@ use crate::manager::KeyManager;
 use crate::manager::Mfa;
 use crate::manager::Options;
 use crate::manager::Refused;
+use crate::manager::people::put_change;
 use crate::manager::way::text;
 use crate::storage::Keystore;
+use crate::storage::NewSlot;
+use crate::storage::SlotKind;
 use crate::store::Store;
 
 /// The longest key file of the home itself, in bytes.
@@ -65,11 +75,7 @@ pub(crate) struct Layout {
 
 impl Layout {
     pub(crate) fn new(home: &Path) -> Result<Self, Error> {
-        let home = std::path::absolute(home).map_err(|cause| Fault::Lock {
-            path: home.to_owned(),
-            cause,
-        })?;
-        Ok(Self { home })
+        Ok(Self { home: durable::resolve(home)? })
     }
 
     pub(crate) fn state(&self) -> PathBuf {
@@ -136,14 +142,26 @@ impl KeyManager {
         let now = options.clock.now();
         let development = init.mfa == Mfa::None;
         // 1. Who may do what, decided before anything is written.
-        let stretcher = Stretcher::default();
-        let access = AccessController::new(options.session.clone(), development);
-        let admin = access.bootstrap(&stretcher, init.admin, init.passphrase, now)?;
-        let enrolment = if development {
-            None
-        } else {
-            Some(access.enroll(&admin.principal, &admin.stretched, now)?)
+        let access = AccessController::new(AccessContents::default(), access_settings(options, development))?;
+        let (passphrase, stretched) =
+            PassphraseCredential::create(access.stretcher(), init.passphrase)?;
+        let id = PrincipalId::random()?;
+        let enrolment = match init.mfa {
+            Mfa::Totp => Some(TotpCredential::enroll((id, &init.admin), &stretched, now)?),
+            Mfa::None => None,
         };
+        let admin = access::NewPrincipal {
+            id,
+            name: init.admin,
+            kind: PrincipalKind::User,
+            passphrase: Some(passphrase),
+            totp: enrolment.as_ref().map(|enrolment| enrolment.credential.clone()),
+            has_slot: true,
+        };
+        let mut changing = access.changing();
+        let change = changing.bootstrap(admin, now)?;
+        changing.apply(&change);
+        drop(changing);
         // 2. The log, under a key of its own.
         let home_id = random_hex()?;
         disk.create_dir(&layout.audit())?;
@@ -154,30 +172,38 @@ impl KeyManager {
         let audit = AuditLogger::create(Arc::clone(&disk), log)?;
         // 3. The keystore, with the administrator's slot.
         disk.create_dir(&layout.keystore())?;
-        let seed = admin.stretched.unseal_seed();
-        Keystore::create(Arc::clone(&disk), &layout.keystore(), &admin.principal.id.to_string(), &seed)?;
+        let seed = stretched.unseal_key();
+        let owner = id.to_string();
+        let slot = NewSlot { kind: SlotKind::Passphrase, principal: &owner, seed: &seed };
+        _ = Keystore::create(Arc::clone(&disk), &layout.keystore(), slot)?;
         // 4. The store, and in its first transaction the home.
         disk.create_dir(&layout.state())?;
         let store_key = create_store_key(&*disk, &layout.store_key())?;
         let store = Store::create(&layout.database(), &store_key)?;
-        let id = RecordId::draw()?;
-        let mut draft = Draft::new(EventType::HomeInitialized, now, id);
-        draft.cause = Cause::Person;
-        draft.principal = Some(admin.principal.id.to_string());
+        let rid = RecordId::draw()?;
+        let mut draft = Draft::new(EventType::HomeInitialized, now, rid);
+        draft.principal = Some(owner.clone());
         draft.details.push(text("development", development.to_string()));
         let record = draft.encode();
-        store.transact("init", |tx| {
+        let position = store.transact("init", |tx| {
             tx.set_meta(meta::HOME_ID, &home_id)?;
             tx.set_meta(meta::DEVELOPMENT, if development { "1" } else { "0" })?;
-            tx.put(&admin.principal)?;
-            tx.put(&admin.credentials)?;
-            tx.outbox(&id.to_hex(), 0, record.as_bytes())
+            put_change(tx, &change)?;
+            tx.outbox(&rid.to_hex(), 0, record.as_bytes())
         })?;
         audit.record(record)?.wait()?;
-        store.transact("outbox", |tx| tx.clear_outbox())?;
+        store.clear_outbox(position);
+        store.close()?;
         audit.close()?;
-        Ok(Initialized { admin: admin.principal, mfa: enrolment, audit_key })
+        let admin = access.principal(&owner).ok_or(Fault::Random)?;
+        Ok(Initialized { admin, mfa: enrolment, audit_key })
     }
+}
+
+/// The settings of the access room.
+pub(crate) fn access_settings(options: &Options, development: bool) -> AccessSettings {
+    let mfa = if development { MfaMode::Development } else { MfaMode::Required };
+    AccessSettings { sessions: options.session.clone(), mfa }
 }
 
 fn refuse_existing(layout: &Layout) -> Result<(), Error> {
@@ -189,9 +215,8 @@ fn refuse_existing(layout: &Layout) -> Result<(), Error> {
 }
 
 fn create_store_key(disk: &dyn Disk, path: &Path) -> Result<SecretBytes, Error> {
-    let key = SecretBytes::make(32, |bytes| {
-        aws_lc_rs::rand::fill(bytes).expect("checked by the caller of this program's self-tests");
-    });
+    let mut key = SecretBytes::zeroed(32);
+    aws_lc_rs::rand::fill(key.expose_mut()).map_err(|_| Fault::Random)?;
     disk.create(path, key.to_hex().expose())?;
     Ok(key)
 }

@@ -1,7 +1,5 @@
 //! Making, bringing in, finding, listing and naming keys.
 
-use std::sync::Arc;
-
 use kms_formats::private::ParsedPrivateKey;
 
 use crate::access::Permission;
@@ -31,7 +29,6 @@ use crate::manager::NewKey;
 use crate::manager::Refused;
 use crate::manager::rotation::Lineage;
 use crate::manager::table::HeldLabel;
-use crate::manager::table::Slot;
 use crate::manager::way::Way;
 use crate::storage;
 use crate::store::StoreError;
@@ -171,7 +168,7 @@ impl KeyManager {
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRenamed, |way| {
             let _held = self.hold_label(label)?;
-            let slot = self.find(key)?;
+            let slot = way.find(key)?;
             let current = slot.read().clone();
             _ = way.authorize_key(Permission::KeyRead, &current)?;
             let target = Target::NewKey { label, purpose: current.purpose };
@@ -205,17 +202,6 @@ impl KeyManager {
         }
     }
 
-    /// Finds a key, or says which names are like the one that was not found.
-    pub(crate) fn find(&self, key: &KeyRef) -> Result<Arc<Slot>, Error> {
-        self.keys.find(key).ok_or_else(|| {
-            let like = match key {
-                KeyRef::Id(_) => Vec::new(),
-                KeyRef::Label(label) => self.keys.labels_like(label),
-            };
-            Refused::KeyNotFound { key: key.clone(), like }.into()
-        })
-    }
-
     /// The keys `way`'s caller may read, by label, then by age.
     pub(crate) fn visible_keys(&self, way: &Way<'_>) -> Result<Vec<ManagedKey>, Error> {
         let mut keys = Vec::new();
@@ -246,7 +232,7 @@ impl KeyManager {
         read: impl FnOnce(&mut Way<'_>, &ManagedKey) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.operation(caller, event, |way| {
-            let slot = self.find(key)?;
+            let slot = way.find(key)?;
             let record = slot.read().clone();
             _ = way.authorize_key(Permission::KeyRead, &record)?;
             read(way, &record)
@@ -326,7 +312,7 @@ impl Entry {
 
 /// SHA-256 of a public key's SubjectPublicKeyInfo.
 pub(crate) fn fingerprint(key: &PublicKey) -> Fingerprint {
-    Fingerprint(key.fingerprint())
+    Fingerprint(key.fingerprint().expect("keys on record are on their curves"))
 }
 
 /// A key as its request described it, just made.

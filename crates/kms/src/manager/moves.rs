@@ -177,7 +177,7 @@ impl KeyLifecycleManager<'_> {
     ) -> Result<ManagedKey, Error> {
         let Step(permission, event, transition) = step;
         self.kms.operation(self.caller, event, |way| {
-            let slot = self.kms.find(key)?;
+            let slot = way.find(key)?;
             let mut record = slot.write();
             way.note("reason", reason.as_str());
             let grant = way.authorize_key(permission, &record)?;
@@ -215,7 +215,7 @@ impl KeyLifecycleManager<'_> {
     ) -> Result<ManagedKey, Error> {
         let Step(permission, event, transition) = step;
         self.kms.operation(self.caller, event, |way| {
-            let slot = self.kms.find(key)?;
+            let slot = way.find(key)?;
             let mut record = slot.write(); // waits for the uses under way, holds off the next
             way.note("reason", reason.as_str());
             let grant = way.authorize_key(permission, &record)?;

@@ -1,7 +1,6 @@
 //! Opening a home: what a crash left is put right, what time alone caused is recorded, and what an
 //! operator should know is told.
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -27,14 +26,17 @@ use crate::manager::KeyManager;
 use crate::manager::Options;
 use crate::manager::Refused;
 use crate::manager::home::Layout;
+use crate::manager::home::access_settings;
 use crate::manager::home::load_store_key;
 use crate::manager::home::meta;
 use crate::manager::home::random_16;
 use crate::manager::rotation::Lineage;
+use crate::manager::session::load_access;
 use crate::manager::table::KeyTable;
 use crate::storage::FileStorage;
 use crate::storage::Keystore;
 use crate::storage::MemoryStorage;
+use crate::storage::PARSED_KEYS;
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -151,11 +153,11 @@ impl KeyManager {
         }
         let keystore = Arc::new(Keystore::open(Arc::clone(&disk), &layout.keystore())?);
         let kms = Self {
-            access: AccessController::new(options.session.clone(), development),
+            access: AccessController::new(load_access(&store)?, access_settings(&options, development))?,
             policies: RwLock::new(Arc::new(load_policies(&store, &options, development)?)),
             keys: KeyTable::default(),
-            file: FileStorage::new(disk, &layout.keystore(), Arc::clone(&keystore)),
-            memory: MemoryStorage::default(),
+            file: FileStorage::new(Arc::clone(&keystore), PARSED_KEYS),
+            memory: MemoryStorage::new(),
             keystore,
             notices: Mutex::default(),
             high_water: AtomicI64::new(last.micros()),
@@ -182,7 +184,7 @@ impl KeyManager {
             self.record_clock_step(now, last)?;
         }
         if let Some(torn) = &opened.torn {
-            self.notice(Notice::Torn(torn.file.clone()));
+            self.notice(Notice::Torn(torn.file.display().to_string()));
             self.record_torn(torn)?;
         }
         self.replay_outbox()?;
@@ -195,17 +197,14 @@ impl KeyManager {
     /// Appends, once, the records of changes that were committed but are not in the log.
     fn replay_outbox(&self) -> Result<(), Error> {
         let waiting = self.store.pending_outbox()?;
-        if waiting.is_empty() {
-            return Ok(());
-        }
-        let first = waiting.iter().map(|row| row.log_size).min().unwrap_or(0);
-        let known: BTreeSet<String> = self.audit.files().record_ids_since(first)?.collect();
         let mut replayed = 0;
-        for row in waiting.into_iter().filter(|row| !known.contains(&row.rid)) {
-            self.audit.record(Encoded::from_stored(row.body)?)?.wait()?;
-            replayed += 1;
+        for row in waiting {
+            if !self.audit.files().contains_since(row.log_size, &row.rid)? {
+                self.audit.record(Encoded::from_stored(row.body)?)?.wait()?;
+                replayed += 1;
+            }
+            self.store.clear_outbox(row.position);
         }
-        self.store.transact("outbox", |tx| tx.clear_outbox())?;
         if replayed > 0 {
             self.notice(Notice::Replayed(replayed));
         }
@@ -224,7 +223,7 @@ impl KeyManager {
         if gone > 0 {
             self.notice(Notice::MemoryGone(gone));
         }
-        self.load_access()
+        Ok(())
     }
 }
 
@@ -243,7 +242,9 @@ fn load_policies(
         }
     }
     if development {
-        policies = policies.without_mfa();
+        for policy in policies.iter().cloned().collect::<Vec<_>>() {
+            _ = policies.replace(policy.without_mfa())?;
+        }
     }
     Ok(policies)
 }

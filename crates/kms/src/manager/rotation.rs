@@ -26,6 +26,7 @@ use crate::manager::KeyManager;
 use crate::manager::keys::Entry;
 use crate::manager::keys::fingerprint;
 use crate::manager::moves::put_move;
+use crate::manager::way::Way;
 use crate::storage;
 use crate::store::Document;
 use crate::time::Timestamp;
@@ -66,7 +67,7 @@ impl KeyManager {
         reason: &Reason,
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRotated, |way| {
-            let slot = self.find(key)?;
+            let slot = way.find(key)?;
             let mut old = slot.write();
             way.note("reason", reason.as_str());
             let grant = way.authorize_key(Permission::KeyRotate, &old)?;
@@ -126,9 +127,8 @@ impl KeyLifecycleManager<'_> {
         new: &KeyRef,
         reason: &Reason,
     ) -> Result<ManagedKey, Error> {
-        let (old, new) = (self.kms.find(old)?.read().id, self.kms.find(new)?.read().id);
         let step = Step(EventType::KeyRotated, Transition::BeginRotation);
-        self.move_pair(old, Some(new), reason, step, |old, new, context| {
+        self.move_pair((old, Some(new)), reason, step, |old, new, context| {
             let label_follows = old.purpose != Purpose::Consensus;
             let current = if label_follows { new.key.id } else { old.id };
             let moved = lifecycle::begin_rotation(old, new, context)?;
@@ -146,8 +146,7 @@ impl KeyLifecycleManager<'_> {
     /// When the key is not rotating, its successor is not active, or the caller may not.
     pub fn complete_rotation(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
         let step = Step(EventType::KeyRotationCompleted, Transition::CompleteRotation);
-        let old = self.rotating(key)?;
-        self.move_pair(old, None, reason, step, |old, new, context| {
+                self.move_pair((key, None), reason, step, |old, new, context| {
             let current = new.key.id;
             if old.purpose == Purpose::Consensus {
                 let moved = lifecycle::complete_consensus_rotation(old, new, context)?;
@@ -168,8 +167,7 @@ impl KeyLifecycleManager<'_> {
     /// When the key is not rotating or the caller may not.
     pub fn abort_rotation(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
         let step = Step(EventType::KeyRotationAborted, Transition::AbortRotation);
-        let old = self.rotating(key)?;
-        self.move_pair(old, None, reason, step, |old, new, context| {
+                self.move_pair((key, None), reason, step, |old, new, context| {
             let moved = lifecycle::abort_rotation(old, new.key, context)?;
             Ok(Outcome { current: old.id, old: moved.old, new: Some(moved.new) })
         })
@@ -177,8 +175,8 @@ impl KeyLifecycleManager<'_> {
 
     /// The key of a rotation that is to be completed or aborted: the key itself when it is named by
     /// id or still holds its label, else the predecessor of the one that holds it now.
-    fn rotating(&self, key: &KeyRef) -> Result<KeyId, Error> {
-        let named = self.kms.find(key)?.read().clone();
+    fn rotating(way: &Way<'_>, key: &KeyRef) -> Result<KeyId, Error> {
+        let named = way.find(key)?.read().clone();
         match (key, named.predecessor) {
             (KeyRef::Label(_), Some(old)) if named.successor.is_none() => Ok(old),
             (KeyRef::Label(_) | KeyRef::Id(_), _) => Ok(named.id),
@@ -188,8 +186,7 @@ impl KeyLifecycleManager<'_> {
     /// Two keys, one decision, one commit. The successor is `new`, or the one that `old` names.
     fn move_pair(
         &self,
-        old: KeyId,
-        new: Option<KeyId>,
+        (old, new): (&KeyRef, Option<&KeyRef>),
         reason: &Reason,
         step: Step,
         decide: impl FnOnce(&ManagedKey, Successor<'_>, &Context<'_>) -> Result<Outcome, Refusal>,
@@ -197,7 +194,11 @@ impl KeyLifecycleManager<'_> {
         let Step(event, transition) = step;
         self.kms.operation(self.caller, event, |way| {
             way.note("reason", reason.as_str());
-            let old_slot = self.kms.find(&old.into())?;
+            let (old, new) = match new {
+                Some(new) => (way.find(old)?.read().id, Some(way.find(new)?.read().id)),
+                None => (Self::rotating(way, old)?, None),
+            };
+            let old_slot = way.find(&old.into())?;
             let named = new.or(old_slot.read().successor);
             let Some(new) = named.filter(|new| *new != old) else {
                 let record = old_slot.read();
@@ -209,7 +210,7 @@ impl KeyLifecycleManager<'_> {
                     Refusal::State { key, state: record.state, transition }.into()
                 });
             };
-            let new_slot = self.kms.find(&new.into())?;
+            let new_slot = way.find(&new.into())?;
             // Two locks in one order for all, so that none waits for ever.
             let (mut old, mut new) = if old < new {
                 let old = old_slot.write();

@@ -4,27 +4,53 @@ use kms_secret::SecretBytes;
 
 use crate::access;
 use crate::access::AccessContents;
-use crate::access::Change;
+use crate::access::LockoutRecord;
 use crate::access::Proven;
 use crate::access::SessionRecord;
 use crate::access::SessionTag;
 use crate::audit::Draft;
 use crate::audit::EventType;
-use crate::audit::Pending;
 use crate::manager::Caller;
 use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::Login;
 use crate::manager::home::meta;
 use crate::manager::people::put_change;
+use crate::manager::way::Way;
+use crate::storage::KeyStorage;
+use crate::storage::SlotRef;
 use crate::store::Document;
+use crate::store::Store;
+use crate::store::StoreError;
+use crate::store::Transaction;
 use crate::time::Timestamp;
 
-impl Document for SessionRecord {
+/// A stored session, under its tag.
+#[derive(Debug, serde::Serialize, serde::Deserialize)]
+struct StoredSession {
+    tag: String,
+    session: SessionRecord,
+}
+
+impl Document for StoredSession {
     const KIND: &'static str = "session";
 
     fn document_id(&self) -> String {
-        self.tag().to_string()
+        self.tag.clone()
+    }
+}
+
+/// How often who failed; one document, so that it cannot grow without bound.
+#[derive(Debug, Default, serde::Serialize, serde::Deserialize)]
+struct StoredLockouts {
+    lockouts: Vec<LockoutRecord>,
+}
+
+impl Document for StoredLockouts {
+    const KIND: &'static str = "lockouts";
+
+    fn document_id(&self) -> String {
+        "all".to_owned()
     }
 }
 
@@ -76,9 +102,11 @@ impl KeyManager {
         draft.session = Some(started.session.tag().to_string());
         let encoded = draft.encode();
         let ended = &started.ended;
+        let tag = started.session.tag();
+        let stored = StoredSession { tag: tag.to_string(), session: self.access.session_record(&started.session) };
         let position = self.store.transact("begin session", |tx| {
             ended.iter().try_for_each(|tag| delete_session(tx, *tag))?;
-            tx.put(&started.session.to_record())?;
+            tx.put(&stored)?;
             tx.outbox(&draft.id.to_hex(), self.audit.head().size, encoded.as_bytes())
         })?;
         self.audit.record(encoded)?.wait()?;
@@ -102,11 +130,30 @@ impl KeyManager {
 
     fn unseal_with(&self, proven: &Proven) -> Result<(), Error> {
         let id = proven.proof().principal();
-        let principal = self.access.principal(&id.to_string());
+        let owner = id.to_string();
+        let principal = self.access.principal(&owner);
         if !principal.is_some_and(|principal| principal.has_slot) || !self.keystore.is_sealed() {
             return Ok(());
         }
-        Ok(self.keystore.unseal(&id.to_string(), &proven.stretched().unseal_seed()?)?)
+        let seed = proven.stretched().unseal_key();
+        self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
+        self.remove_stale_slots(&owner, &seed)
+    }
+
+    /// A change of the passphrase that a crash cut off leaves two slots; the one that this
+    /// passphrase does not open goes.
+    fn remove_stale_slots(&self, owner: &str, seed: &SecretBytes) -> Result<(), Error> {
+        let slots = self.keystore.slots();
+        let own: Vec<_> = slots.iter().filter(|slot| slot.principal == owner).collect();
+        if own.len() < 2 {
+            return Ok(());
+        }
+        for slot in own {
+            if self.keystore.unseal(SlotRef::Id(slot.id), seed).is_err() {
+                _ = self.keystore.remove_slot(slot.id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends the caller's session. Ending one that has ended is no error.
@@ -122,7 +169,7 @@ impl KeyManager {
     /// Ends sessions at once and durably.
     pub(crate) fn end_sessions(
         &self,
-        mut way: crate::manager::way::Way<'_>,
+        mut way: Way<'_>,
         tags: &[SessionTag],
     ) -> Result<(), Error> {
         let ended: Vec<String> = tags.iter().map(ToString::to_string).collect();
@@ -145,10 +192,8 @@ impl KeyManager {
     }
 
     pub(crate) fn forget_secrets(&self) {
-        use crate::storage::KeyStorage;
-        self.file.lock();
+        self.file.lock(); // and the keystore key
         self.memory.lock();
-        self.keystore.lock();
     }
 
     /// Closes the home: the last checkpoint is signed, its size and root are stored, and every
@@ -165,36 +210,27 @@ impl KeyManager {
         Ok(self.store.close()?)
     }
 
-    /// Fills the access room from the store.
-    pub(crate) fn load_access(&self) -> Result<AccessContents, Error> {
-        Ok(AccessContents {
-            principals: self.store.read_all()?,
-            credentials: self.store.read_all()?,
-            roles: self.store.read_all()?,
-            sessions: self.store.read_all()?,
-            lockouts: self.store.read_all()?,
-        })
-    }
-
     /// Stores how often who failed, so that a restart does not forgive.
     fn keep_lockouts(&self) -> Result<(), Error> {
-        let records = self.access.lockout_records();
-        Ok(self.store.transact("keep lockouts", |tx| records.iter().try_for_each(|one| tx.put(one)))?)
+        let kept = StoredLockouts { lockouts: self.access.lockout_records() };
+        Ok(self.store.transact("keep lockouts", |tx| tx.put(&kept))?)
     }
+}
+
+/// What the store has for the access room.
+pub(crate) fn load_access(store: &Store) -> Result<AccessContents, Error> {
+    let stored: Vec<StoredSession> = store.read_all()?;
+    let lockouts: Vec<StoredLockouts> = store.read_all()?;
+    Ok(AccessContents {
+        principals: store.read_all()?,
+        credentials: store.read_all()?,
+        roles: store.read_all()?,
+        sessions: stored.into_iter().map(|stored| stored.session).collect(),
+        lockouts: lockouts.into_iter().flat_map(|all| all.lockouts).collect(),
+    })
 }
 
 /// Removes a session from the store, if it is there.
-pub(crate) fn delete_session(
-    tx: &mut crate::store::Transaction<'_>,
-    tag: SessionTag,
-) -> Result<(), crate::store::StoreError> {
-    tx.delete::<SessionRecord>(&tag.to_string()).map(|_| ())
+pub(crate) fn delete_session(tx: &mut Transaction<'_>, tag: SessionTag) -> Result<(), StoreError> {
+    tx.delete::<StoredSession>(&tag.to_string()).map(|_| ())
 }
-
-/// Waits for a record that nothing hangs on but its being there.
-pub(crate) fn settled(pending: Result<Pending<()>, crate::audit::AuditFault>) -> Result<(), Error> {
-    Ok(pending?.wait()?)
-}
-
-/// What a login may change of a principal: the use of a code.
-pub(crate) type Used = Change;

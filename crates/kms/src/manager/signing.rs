@@ -5,7 +5,6 @@ use aws_lc_rs::digest;
 use crate::access::Permission;
 use crate::audit::EventType;
 use crate::audit::Pending;
-use crate::audit::Unreleased;
 use crate::compromise;
 use crate::key::KeyId;
 use crate::key::KeyRef;
@@ -80,7 +79,7 @@ impl KeyManager {
         scheme: Scheme,
     ) -> Result<Pending<Signed>, Error> {
         check_length(message)?;
-        let slot = self.find(key)?;
+        let slot = way.find(key)?;
         let record = slot.read(); // no move of this key until its record is queued
         let permission = match scheme.prehash {
             Prehash::Prehashed => Permission::KeySignDigest,
@@ -90,12 +89,15 @@ impl KeyManager {
         let what = Sign { key: &record, message, scheme };
         let admitted = lifecycle::admit_sign(grant, what, way.now)?;
         let cleared = compromise::observe(admitted);
-        let signature = storage::sign(self.storage(&record.storage)?, cleared)?;
-        way.draft.details.push(text("algorithm", record.algorithm().name()));
-        way.draft.details.push(text("message_sha256", sha256_hex(message)));
-        way.draft.details.push(text("signature_sha256", sha256_hex(&signature.bytes)));
-        let signed = Signed { key_id: record.id, signature };
-        Ok(self.audit.release(Unreleased::new(signed, way.draft.clone()))?)
+        let storage = self.storage(&record.storage)?;
+        let unreleased = storage::sign(storage, cleared, |signature| {
+            let mut draft = way.draft.clone();
+            draft.details.push(text("algorithm", record.algorithm().name()));
+            draft.details.push(text("message_sha256", sha256_hex(message)));
+            draft.details.push(text("signature_sha256", sha256_hex(&signature.bytes)));
+            (Signed { key_id: record.id, signature }, draft)
+        })?;
+        Ok(self.audit.release(unreleased)?)
     }
 
     /// Verifies a signature of `key` over `message`; a signature that does not fit is an answer
@@ -116,7 +118,7 @@ impl KeyManager {
     ) -> Result<bool, Error> {
         self.operation(caller, EventType::KeyVerified, |way| {
             check_length(message)?;
-            let slot = self.find(key)?;
+            let slot = way.find(key)?;
             let record = slot.read();
             _ = way.authorize_key(Permission::KeyRead, &record)?;
             lifecycle::admit_operation(&record, KeyOperation::Verify, way.now)?;

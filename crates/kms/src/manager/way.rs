@@ -7,8 +7,11 @@
 //!
 //! Whatever comes of an operation, also a refusal, stands in the log before the caller hears of it.
 
+use std::sync::Arc;
+
 use crate::access::Authenticated;
 use crate::access::Confirmed;
+use crate::access::Denied;
 use crate::access::Grant;
 use crate::access::Permission;
 use crate::access::Target;
@@ -18,10 +21,13 @@ use crate::audit::Encoded;
 use crate::audit::EventType;
 use crate::audit::Pending;
 use crate::audit::Phase;
+use crate::key::KeyRef;
 use crate::key::ManagedKey;
 use crate::manager::Caller;
 use crate::manager::Error;
 use crate::manager::KeyManager;
+use crate::manager::Refused;
+use crate::manager::table::Slot;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::time::Timestamp;
@@ -62,8 +68,8 @@ impl KeyManager {
     pub(crate) fn begin(&self, caller: &Caller, event: EventType) -> Result<Way<'_>, Error> {
         let now = self.now();
         let mut draft = Draft::new(event, now, self.next_record_id());
-        draft.source_ip = caller.client.source_ip.map(|ip| ip.to_string());
-        draft.user_agent = caller.client.named();
+        draft.source_ip = caller.client().source_ip.map(|ip| ip.to_string());
+        draft.user_agent = caller.client().named();
         match self.access.validate_session(&caller.presented(), now) {
             Ok(who) => {
                 draft.session = Some(who.session().to_string());
@@ -104,6 +110,20 @@ impl Way<'_> {
         target: &Target<'_>,
     ) -> Result<Grant, Error> {
         Ok(self.kms.access.authorize(&self.who, permission, target)?)
+    }
+
+    /// Finds a key. Who may read every key is told that there is none, and which names are like it;
+    /// anyone else learns no more than of a key that their roles do not cover.
+    pub(crate) fn find(&self, key: &KeyRef) -> Result<Arc<Slot>, Error> {
+        if let Some(slot) = self.kms.keys.find(key) {
+            return Ok(slot);
+        }
+        _ = self.authorize(Permission::KeyRead, &Target::None).map_err(|_| Denied::Hidden)?;
+        let like = match key {
+            KeyRef::Id(_) => Vec::new(),
+            KeyRef::Label(label) => self.kms.keys.labels_like(label),
+        };
+        Err(Refused::KeyNotFound { key: key.clone(), like }.into())
     }
 
     /// Asks for a permission on a key that exists.

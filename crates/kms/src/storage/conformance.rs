@@ -63,7 +63,11 @@ pub fn conformance(storage: &dyn KeyStorage) {
 }
 
 /// The record of a key of this public half, active since the epoch.
-pub fn record(storage: &dyn KeyStorage, id: KeyId, public_key: PublicKey) -> ManagedKey {
+pub(in crate::storage) fn record(
+    storage: &dyn KeyStorage,
+    id: KeyId,
+    public_key: PublicKey,
+) -> ManagedKey {
     ManagedKey {
         id,
         label: "conformance".parse().expect("a plain word is a label"),
@@ -85,19 +89,13 @@ pub fn record(storage: &dyn KeyStorage, id: KeyId, public_key: PublicKey) -> Man
 }
 
 /// A fresh id.
-///
-/// # Panics
-/// Without random bytes.
-pub fn fresh_id() -> KeyId {
+pub(in crate::storage) fn fresh_id() -> KeyId {
     let bytes = random(16).expect("tests need random bytes");
     KeyId::from_random(bytes.expose().try_into().expect("16 are 16"))
 }
 
 /// Makes a key of purpose `general` and its record.
-///
-/// # Errors
-/// What the storage says.
-pub fn generate(
+pub(in crate::storage) fn generate(
     storage: &dyn KeyStorage,
     algorithm: Algorithm,
 ) -> Result<ManagedKey, StorageError> {
@@ -108,10 +106,7 @@ pub fn generate(
 }
 
 /// Signs in the algorithm's default way.
-///
-/// # Errors
-/// What the storage says.
-pub fn sign(
+pub(in crate::storage) fn sign(
     storage: &dyn KeyStorage,
     key: &ManagedKey,
     message: &[u8],

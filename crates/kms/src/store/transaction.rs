@@ -208,6 +208,14 @@ impl<'a> Transaction<'a> {
     }
 }
 
+#[cfg(test)]
+impl Transaction<'_> {
+    /// Does what the database would do by itself, or what nobody should.
+    pub(crate) fn execute_for_test(&self, text: &str) {
+        self.sql.execute_batch(text).unwrap();
+    }
+}
+
 impl fmt::Debug for Transaction<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Transaction({})", self.name)

@@ -254,7 +254,7 @@ fn unknown_disabled_and_wrong_look_alike_and_run_argon2_once_each() {
         ("no\nbody", "wrong wrong"),
         ("root", "wrong wrong"),
         ("carol", "wrong wrong"),
-        ("carol", "carol carol"),
+        ("carol", &passphrase_of("carol")),
     ] {
         let before = home.access.stretcher().started();
         answers.push(home.prove(name, passphrase, client).unwrap_err().to_string());

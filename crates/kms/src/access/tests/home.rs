@@ -56,7 +56,7 @@ pub(in crate::access) fn role_on(name: &str, labels: &str) -> Vec<Assignment> {
     vec![Assignment { role: name.parse().unwrap(), scope: Scope::Only(selection) }]
 }
 
-/// A controller, and everybody's passphrase: their name, twice.
+/// A controller, and everybody's passphrase: see [`passphrase_of`].
 pub(in crate::access) struct Home {
     pub(in crate::access) access: AccessController,
     pub(in crate::access) root: PrincipalId,
@@ -149,7 +149,7 @@ impl Home {
 }
 
 pub(in crate::access) fn passphrase_of(name: &str) -> String {
-    format!("{name} {name}")
+    format!("passphrase of {name}")
 }
 
 pub(in crate::access) fn new_principal(access: &AccessController, name: &str) -> NewPrincipal {

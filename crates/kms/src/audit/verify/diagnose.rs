@@ -14,6 +14,7 @@ use crate::audit::line::hex_of;
 use crate::audit::line::sha256;
 use crate::audit::verify::Violation;
 use crate::audit::verify::ViolationKind;
+use crate::audit::verify::notes::Witness;
 use crate::audit::verify::scan::Scan;
 use crate::audit::verify::scan::Segment;
 use crate::audit::verify::scan::Stop;
@@ -98,6 +99,13 @@ struct Bad {
     after: VecDeque<Seen>,
 }
 
+impl Bad {
+    /// Whether the record that should stand there stands further on.
+    fn comes_later(&self) -> bool {
+        self.after.iter().any(|seen| seen.seq() == Some(self.expected))
+    }
+}
+
 /// Names what the fast pass came upon.
 pub(crate) struct Diagnosis<'a> {
     scan: &'a Scan<'a>,
@@ -123,14 +131,19 @@ impl<'a> Diagnosis<'a> {
         }
     }
 
-    /// A root that is not the known one although all lines link.
-    pub(crate) fn of_root(&self, size: u64) -> Result<Violation, AuditFault> {
-        let first = self.scan.proven + 1;
+    /// The root of `last.0` records is not the one that `last.1` knows, although all lines link:
+    /// what was changed lies from `first` on.
+    pub(crate) fn of_root(
+        &self,
+        first: u64,
+        last: (u64, Witness),
+    ) -> Result<Violation, AuditFault> {
         let place = self.find(first)?;
+        let (size, says) = (last.0, last.1.says());
         let (kind, detail) = if first >= size {
-            (ViolationKind::Edited, format!("record {size} is not the one that was signed"))
+            (ViolationKind::Edited, format!("record {size} is not the one {says}"))
         } else {
-            let what = "they link to each other, but are not those that were signed";
+            let what = format!("they link to each other, but are not those {says}");
             (ViolationKind::Rewritten, format!("records {first} to {size}: {what}"))
         };
         let (file, line) =
@@ -153,9 +166,8 @@ impl<'a> Diagnosis<'a> {
             }
             let mut after = VecDeque::new();
             while let Some(next) = walker.next()? {
-                let known = after.iter().any(|other: &Seen| other.seq() == next.seq());
                 after.push_back(next);
-                if after.len() >= WINDOW || (known && after.len() > 2) {
+                if after.len() >= WINDOW {
                     break;
                 }
             }
@@ -169,6 +181,10 @@ impl<'a> Diagnosis<'a> {
         match bad.seen.seq() {
             None => Ok(self.no_record(bad, next)),
             Some(seq) if seq == bad.expected => self.wrong_link(bad),
+            Some(seq) if seq > bad.expected && bad.comes_later() => {
+                let detail = format!("record {seq} stands there, record {} later", bad.expected);
+                Ok(self.at(bad, (ViolationKind::Reordered, bad.expected), detail))
+            }
             Some(seq) if next == Some(bad.expected + 1) => {
                 let n = bad.expected;
                 Ok(self.at(bad, (ViolationKind::Edited, n), format!("its number is now {seq}")))
@@ -188,12 +204,17 @@ impl<'a> Diagnosis<'a> {
         let (kind, detail) = match next {
             Some(seq) if seq == n => (ViolationKind::Inserted, "a line that is no record"),
             Some(seq) if seq == n + 1 => (ViolationKind::Edited, "the line is no record any more"),
-            Some(_) | None if n <= self.scan.proven => {
+            Some(_) | None if n <= self.known_size() => {
                 (ViolationKind::Edited, "the line is no record any more")
             }
             Some(_) | None => (ViolationKind::Malformed, "the line is no record"),
         };
         self.at(bad, (kind, n), detail.to_owned())
+    }
+
+    /// Number of records that are known to have been there.
+    fn known_size(&self) -> u64 {
+        self.scan.known.last().map_or(0, |(head, _)| head.size)
     }
 
     /// The right number, but a link to something else: was the record before edited, or this link?
@@ -217,10 +238,6 @@ impl<'a> Diagnosis<'a> {
     /// A number beyond the expected one.
     fn gap(&self, bad: &Bad, seq: u64) -> Violation {
         let n = bad.expected;
-        if bad.after.iter().any(|seen| seen.seq() == Some(n)) {
-            let detail = format!("record {seq} stands there, record {n} comes later");
-            return self.at(bad, (ViolationKind::Reordered, n), detail);
-        }
         let detail = match seq - n {
             1 => format!("record {n} is not there"),
             _ => format!("records {n} to {} are not there", seq - 1),

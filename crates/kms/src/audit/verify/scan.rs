@@ -26,6 +26,7 @@ use crate::audit::tree::leaf_hash;
 use crate::audit::verify::Violation;
 use crate::audit::verify::ViolationKind;
 use crate::audit::verify::notes::Known;
+use crate::audit::verify::notes::Witness;
 
 /// Bytes read at a time; each thread holds one such chunk.
 const CHUNK: usize = 1024 * 1024;
@@ -56,17 +57,20 @@ pub(crate) enum Outcome {
     Whole,
     /// A line is not what should stand there.
     Broken(Stop),
-    /// All lines up to `size` link, but the root there is not the known one.
-    Differs { size: u64 },
+    /// All lines up to `size` link, but the root there is not the one that `by` knows. The records
+    /// up to `agreed` are those that it knows.
+    Differs { size: u64, agreed: u64, by: Witness },
 }
 
 /// The pass and how far it came.
 pub(crate) struct Scan<'a> {
     pub(crate) segments: Vec<Segment>,
     pub(crate) growth: Growth,
-    /// The largest size whose root was found right.
+    /// The largest size whose root was found right,
     pub(crate) proven: u64,
-    known: &'a Known,
+    /// and that among them which somebody else than the log knows.
+    kept: u64,
+    pub(crate) known: &'a Known,
     next_known: usize,
     /// Whole lines of the present segment so far.
     lines: (usize, u64),
@@ -88,13 +92,22 @@ impl<'a> Scan<'a> {
                 Some(growth) if number == growth.segment => growth.offset,
                 Some(_) | None => u64::MAX,
             };
-            if ours && limit > 0 {
+            if ours && (limit > 0 || number == 1) {
                 files.push(Segment { number, path: names.segment(number), until: limit });
             }
         }
         let growth = Growth::nothing();
         let (lines, next_known) = ((0, 0), 0);
-        Ok(Self { segments: files, growth, proven: 0, known, next_known, lines, torn: None })
+        Ok(Self {
+            segments: files,
+            growth,
+            proven: 0,
+            kept: 0,
+            known,
+            next_known,
+            lines,
+            torn: None,
+        })
     }
 
     pub(crate) fn records(&self) -> u64 {
@@ -193,12 +206,20 @@ impl<'a> Scan<'a> {
 
     fn check_roots(&mut self) -> Option<Outcome> {
         let size = self.growth.size();
-        while let Some((head, _)) = self.known.0.get(self.next_known).filter(|k| k.0.size == size) {
+        while let Some((head, by)) = self.known.0.get(self.next_known).filter(|k| k.0.size == size)
+        {
+            // Whoever has the audit key can sign anything, so what checkpoints say is no evidence
+            // against a head that was kept elsewhere.
+            let own = *by == Witness::Checkpoint;
             if head.root != self.growth.tree.root() {
-                return Some(Outcome::Differs { size });
+                let agreed = if own { self.proven } else { self.kept };
+                return Some(Outcome::Differs { size, agreed, by: *by });
             }
             self.next_known += 1;
             self.proven = size;
+            if !own {
+                self.kept = size;
+            }
         }
         None
     }

@@ -84,7 +84,7 @@ impl Pair {
     pub(super) fn public(&self) -> Result<PublicKey, Fault> {
         let bytes = match self {
             Self::Ed25519(pair) => ed25519::public(pair),
-            Self::Secp256k1(pair) => secp256k1::public(pair)?,
+            Self::Secp256k1(pair) => secp256k1::public(pair),
             Self::P256(pair) => p256::public(pair),
             Self::Rsa2048(pair) | Self::Rsa4096(pair) => rsa::public(pair),
         };

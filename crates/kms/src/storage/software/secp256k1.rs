@@ -8,42 +8,30 @@ use k256::ecdsa::signature::hazmat::PrehashVerifier;
 use kms_secret::Locked;
 use sha3::Digest;
 use sha3::Keccak256;
-use zeroize::Zeroize;
 
 use crate::key::Prehash;
 use crate::storage::error::Fault;
 
-/// A private scalar in locked memory.
-#[derive(Debug)]
-pub(super) struct Pair(Locked<Wiped>);
-
-/// Makes a signing key wipeable in place: it wipes itself when dropped and has no other way.
-#[derive(Debug)]
-struct Wiped(Option<SigningKey>);
-
-impl Zeroize for Wiped {
-    fn zeroize(&mut self) {
-        self.0 = None;
-    }
-}
+/// A private scalar in locked memory; it wipes itself there when dropped.
+pub(super) type Pair = Locked<SigningKey>;
 
 pub(super) fn parse(scalar: &[u8]) -> Result<Pair, &'static str> {
     if scalar.len() != 32 {
         return Err("a scalar has 32 bytes");
     }
     let key = SigningKey::from_slice(scalar).map_err(|_| "the scalar is 0 or not below n")?;
-    Ok(Pair(Locked::new(Wiped(Some(key)))))
+    Ok(Locked::new(key))
 }
 
 /// 33 bytes, the compressed point.
-pub(super) fn public(pair: &Pair) -> Result<Vec<u8>, Fault> {
-    Ok(key(pair)?.verifying_key().to_sec1_point(true).as_bytes().to_vec())
+pub(super) fn public(pair: &Pair) -> Vec<u8> {
+    pair.verifying_key().to_sec1_point(true).as_bytes().to_vec()
 }
 
 /// 64 bytes r‖s with low s, and the recovery id (SEC 1 section 4.1.6).
 pub(super) fn sign(pair: &Pair, message: &[u8], prehash: Prehash) -> Result<(Vec<u8>, u8), Fault> {
     let digest = hash(message, prehash).ok_or(Fault::Library("secp256k1 digest"))?;
-    let (signature, recovery_id) = key(pair)?.sign_prehash_recoverable(&digest);
+    let (signature, recovery_id) = pair.sign_prehash_recoverable(&digest);
     Ok((signature.to_bytes().to_vec(), recovery_id.to_byte()))
 }
 
@@ -61,10 +49,6 @@ fn verify_rs(public: &[u8], message: &[u8], signature: &Signature, prehash: Preh
     };
     // The library refuses a high s (the same signature spelt twice) as no signature.
     hash(message, prehash).is_some_and(|digest| key.verify_prehash(&digest, signature).is_ok())
-}
-
-fn key(pair: &Pair) -> Result<&SigningKey, Fault> {
-    pair.0.0.as_ref().ok_or(Fault::Library("secp256k1 key is wiped"))
 }
 
 fn hash(message: &[u8], prehash: Prehash) -> Option<[u8; 32]> {

@@ -1,0 +1,164 @@
+//! What a start puts right, by itself and on record: torn lines, orphans, open intents, and what
+//! time alone has caused.
+//!
+//! The product acts here on its own account, with a short list of what it may do: record, expire,
+//! and carry out a destruction that a person ordered before.
+
+use std::collections::BTreeMap;
+
+use crate::audit::Cause;
+use crate::audit::Draft;
+use crate::audit::EventType;
+use crate::audit::Phase;
+use crate::audit::Query;
+use crate::audit::Torn;
+use crate::compromise;
+use crate::key::KeyState;
+use crate::key::ManagedKey;
+use crate::key::Reason;
+use crate::lifecycle;
+use crate::lifecycle::Context;
+use crate::lifecycle::Moved;
+use crate::lifecycle::SYSTEM;
+use crate::lifecycle::Transition;
+use crate::lifecycle::uses::Destroy;
+use crate::manager::Error;
+use crate::manager::KeyManager;
+use crate::manager::Notice;
+use crate::manager::moves::put_move;
+use crate::manager::way::text;
+use crate::storage;
+use crate::storage::StorageError;
+use crate::time::Timestamp;
+
+/// How far back open intents are looked for, in records.
+const INTENTS_WITHIN: u64 = 10_000;
+
+impl KeyManager {
+    pub(crate) fn record_clock_step(&self, now: Timestamp, last: Timestamp) -> Result<(), Error> {
+        let mut draft = self.own_draft(EventType::ClockStep);
+        draft.details.push(text("clock", now.to_string()));
+        draft.details.push(text("last_record", last.to_string()));
+        Ok(self.audit.record(draft)?.wait()?)
+    }
+
+    pub(crate) fn record_torn(&self, torn: &Torn) -> Result<(), Error> {
+        let mut draft = self.own_draft(EventType::TornLineSetAside);
+        draft.details.push(text("file", torn.file.display().to_string()));
+        draft.details.push(text("bytes", torn.bytes.to_string()));
+        Ok(self.audit.record(draft)?.wait()?)
+    }
+
+    /// Sets key files without a record aside: a crash came between the file and its record.
+    pub(crate) fn set_orphans_aside(&self) -> Result<(), Error> {
+        let orphans = self.file.orphans(|id| self.keys.contains(id))?;
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        let files: Vec<String> =
+            orphans.iter().map(|orphan| orphan.path.display().to_string()).collect();
+        let mut draft = self.own_draft(EventType::OutcomeUnknown);
+        draft.details.push(text("orphaned_key_files", files.join(" ")));
+        self.audit.record(draft)?.wait()?;
+        self.notice(Notice::Orphans(files));
+        Ok(())
+    }
+
+    /// Reports operations that were begun and never told what came of them.
+    pub(crate) fn report_open_intents(&self) -> Result<(), Error> {
+        let size = self.audit.head().size;
+        let recent = Query { after: size.saturating_sub(INTENTS_WITHIN), ..Query::default() };
+        let mut open: BTreeMap<String, String> = BTreeMap::new();
+        self.audit.files().visit(&recent, |event, _| match event.phase {
+            Phase::Intent => {
+                let key = event.key.map(|key| key.to_string()).unwrap_or_default();
+                let what = format!("{} {key}", event.event);
+                if let Some(outcome) = event.detail_text("outcome") {
+                    open.insert(outcome.to_owned(), what);
+                }
+            }
+            Phase::Outcome | Phase::Single => {
+                open.remove(&event.rid);
+                if let Some(intent) = event.detail_text("intent") {
+                    open.remove(intent);
+                }
+            }
+        })?;
+        if open.is_empty() {
+            return Ok(());
+        }
+        for (outcome, what) in &open {
+            let mut draft = self.own_draft(EventType::OutcomeUnknown);
+            draft.details.push(text("intent", outcome));
+            draft.details.push(text("what", what));
+            self.audit.record(draft)?.wait()?;
+        }
+        self.notice(Notice::OutcomeUnknown(open.into_values().collect()));
+        Ok(())
+    }
+
+    /// Expires what is past its date, carries out destructions that are due, and removes private
+    /// halves that a crash left behind.
+    pub(crate) fn carry_out_what_is_due(&self) -> Result<(), Error> {
+        let now = self.now();
+        for slot in self.keys.all() {
+            let mut record = slot.write();
+            if let Some(due) = lifecycle::due(&record, now) {
+                let policy = self.policy_of(&record);
+                let reason: Reason = due.reason.parse().expect("a reason of our own is one");
+                let context =
+                    Context { now, by: SYSTEM, approved_by: None, reason: &reason, policy: &policy };
+                let (event, moved) = match due.transition {
+                    Transition::Destroy => {
+                        (EventType::KeyDestroyed, lifecycle::destroy(&record, &context))
+                    }
+                    _ => (EventType::KeyExpired, lifecycle::expire(&record, &context)),
+                };
+                // A destruction that is due may still wait for the end of the grace period.
+                if let Ok(moved) = moved {
+                    *record = self.carry_out(event, &record, moved)?;
+                }
+            }
+            self.remove_left_behind(&record)?;
+        }
+        Ok(())
+    }
+
+    fn carry_out(
+        &self,
+        event: EventType,
+        before: &ManagedKey,
+        moved: Moved,
+    ) -> Result<ManagedKey, Error> {
+        let mut draft = self.own_draft(event);
+        draft.key = Some(before.id);
+        draft.details.push(text("from", before.state.name()));
+        draft.details.push(text("to", moved.key.state.name()));
+        let encoded = draft.encode();
+        let position = self.store.transact("what is due", |tx| {
+            put_move(tx, &moved)?;
+            tx.outbox(&draft.id.to_hex(), self.audit.head().size, encoded.as_bytes())
+        })?;
+        self.audit.record(encoded)?.wait()?;
+        self.store.clear_outbox(position);
+        Ok(moved.key)
+    }
+
+    fn remove_left_behind(&self, key: &ManagedKey) -> Result<(), Error> {
+        let gone = matches!(key.state, KeyState::Destroyed | KeyState::Archived);
+        if !gone || key.storage.as_str() != "file" {
+            return Ok(());
+        }
+        let admitted = lifecycle::admit_left_behind(Destroy { key })?;
+        match storage::destroy(self.storage(&key.storage)?, compromise::observe(admitted)) {
+            Ok(_) | Err(StorageError::Refused(storage::Refused::NotFound(_))) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn own_draft(&self, event: EventType) -> Draft {
+        let mut draft = Draft::new(event, self.now(), self.next_record_id());
+        draft.cause = Cause::Timer;
+        draft
+    }
+}

@@ -1,0 +1,68 @@
+//! The state of a home in one value.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::lifecycle;
+use crate::manager::KeyManager;
+use crate::time::Timestamp;
+
+/// What `virtengine status` shows. Needs no session: no name of a key or a person stands in it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: &'static str,
+    /// The home.
+    pub home: String,
+    /// Made with `--mfa none`.
+    pub development: bool,
+    /// Whether no private key can be used before someone with a slot logs in.
+    pub sealed: bool,
+    /// How many keys there are in each state.
+    pub keys: BTreeMap<&'static str, u64>,
+    /// The number of records in the log.
+    pub audit_size: u64,
+    /// The root of the tree over them, hex.
+    pub audit_root: String,
+    /// The log's public key.
+    pub audit_key: String,
+    /// Whether the log can be written.
+    pub audit_writable: bool,
+    /// The moment of this.
+    pub now: Timestamp,
+    /// Where secrets are held: `secret`, `locked` or `plain` memory.
+    pub locked_memory: String,
+    /// How much of it is in use, in bytes.
+    pub locked_memory_bytes: usize,
+    /// What an operator should know.
+    pub notices: Vec<String>,
+}
+
+impl KeyManager {
+    /// The state of the home.
+    pub fn status(&self) -> Status {
+        let now = self.now();
+        let mut keys = BTreeMap::new();
+        for slot in self.keys.all() {
+            *keys.entry(lifecycle::state_at(&slot.read(), now).name()).or_default() += 1;
+        }
+        let head = self.audit.head();
+        let memory = kms_secret::locked_memory();
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            home: self.layout.home.display().to_string(),
+            development: self.development,
+            sealed: self.keystore.is_sealed(),
+            keys,
+            audit_size: head.size,
+            audit_root: hex::encode(head.root),
+            audit_key: self.audit.audit_key().to_owned(),
+            audit_writable: self.audit.fault().is_none() && self.audit.check_room().is_ok(),
+            now,
+            locked_memory: memory.kind.to_string(),
+            locked_memory_bytes: memory.in_use_bytes,
+            notices: self.notices().iter().map(ToString::to_string).collect(),
+        }
+    }
+}

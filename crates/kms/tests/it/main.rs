@@ -1,0 +1,7 @@
+//! The library from outside.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests may fail")]
+
+mod home;
+mod layers;
+mod way;
