@@ -35,6 +35,8 @@ impl<'a> Context<'a> {
     /// When there is no home directory to derive a default from, or the configuration is invalid.
     pub(crate) fn new(global: &'a Global, format: &mut Format) -> Result<Self, Problem> {
         let home = home(global)?;
+        let home = std::path::absolute(&home)
+            .map_err(|e| Problem::io(format!("{} is no path", home.display()), &e))?;
         let loaded = config::load(&home)?;
         *format = global.output.unwrap_or(loaded.config.output);
         Ok(Self { global, home, format: *format, loaded })
@@ -48,7 +50,7 @@ impl<'a> Context<'a> {
         let config = &self.loaded.config;
         let session = config.session.policy();
         Ok(Options {
-            audit: config.audit.log(),
+            audit: Some(config.audit.log(&self.home)),
             session: session
                 .map_err(|why| Problem::usage("the session settings are invalid").because(why))?,
             policies: config.policy.clone(),

@@ -6,6 +6,7 @@ use std::io::BufWriter;
 use std::io::Write;
 use std::path::Path;
 
+use kms::access::Permission;
 use kms::audit::AuditEvent;
 use kms::audit::ExportFormat;
 use kms::audit::Head;
@@ -52,8 +53,10 @@ pub(crate) fn run(context: &Context<'_>, command: &AuditCommand) -> Result<Exit,
         AuditCommand::Report(args) => visit(context, Stdin::Free, |visit| report(visit, args)),
         AuditCommand::Export(args) => visit(context, Stdin::Free, |visit| export(visit, args)),
         AuditCommand::Checkpoint => visit(context, Stdin::Free, |visit| {
-            let head = visit.kms.audit(visit.caller).checkpoint()?;
-            print_head(visit, head)
+            let audit = visit.kms.audit(visit.caller);
+            let Head { size, root } = audit.checkpoint()?;
+            let audit_key = audit.audit_key().to_owned();
+            print_head(visit, &HeadView { size, root: hex::encode(root), audit_key })
         }),
     }
 }
@@ -178,14 +181,15 @@ struct HeadView {
 }
 
 fn head(visit: &Visit<'_>) -> Result<Exit, Problem> {
-    let head = visit.kms.audit(visit.caller).head()?;
-    print_head(visit, head)
+    visit.kms.access(visit.caller).check_permission(Permission::AuditRead)?;
+    let status = visit.kms.status();
+    let view =
+        HeadView { size: status.audit_size, root: status.audit_root, audit_key: status.audit_key };
+    print_head(visit, &view)
 }
 
-fn print_head(visit: &Visit<'_>, head: Head) -> Result<Exit, Problem> {
-    let audit_key = visit.kms.audit(visit.caller).audit_key().to_owned();
-    let view = HeadView { size: head.size, root: hex::encode(head.root), audit_key };
-    visit.context.data(&view, || {
+fn print_head(visit: &Visit<'_>, view: &HeadView) -> Result<Exit, Problem> {
+    visit.context.data(view, || {
         Details::default()
             .add("size", view.size)
             .add("root", &view.root)

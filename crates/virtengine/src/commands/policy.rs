@@ -59,8 +59,10 @@ fn days(days: Option<Days>) -> String {
 }
 
 fn show(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
-    let policy = visit.kms.lifecycle(visit.caller).policy(name)?;
-    visit.context.data(&policy, || {
+    let policies = visit.kms.lifecycle(visit.caller).policies()?;
+    let policy = policies.iter().find(|policy| policy.name.folded() == name.folded());
+    let policy = policy.ok_or_else(|| not_found(name))?;
+    visit.context.data(policy, || {
         let algorithms: Vec<&str> = policy.allowed_algorithms.iter().map(|a| a.name()).collect();
         Details::default()
             .add("name", &policy.name)
@@ -77,6 +79,11 @@ fn show(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
             .render()
     })?;
     Ok(Exit::Ok)
+}
+
+fn not_found(name: &PolicyName) -> Problem {
+    Problem::new(Exit::NotFound, "policy_not_found", format!("policy {name} is not here"))
+        .fix("see what is there: virtengine policy list")
 }
 
 fn set(visit: &Visit<'_>, args: &PolicySetArgs) -> Result<Exit, Problem> {

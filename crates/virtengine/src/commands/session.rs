@@ -59,7 +59,8 @@ impl SessionView {
 
 fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
     let sessions = visit.kms.access(visit.caller).sessions()?;
-    let sessions: Vec<SessionView> = sessions.iter().map(|session| SessionView::of(session)).collect();
+    let sessions: Vec<SessionView> =
+        sessions.iter().map(|session| SessionView::of(session)).collect();
     visit.context.data(&sessions, || {
         let mut table = Table::new(&["SESSION", "PRINCIPAL", "SINCE", "LAST USED", "FROM"]);
         for session in &sessions {

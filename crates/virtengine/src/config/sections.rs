@@ -1,6 +1,7 @@
 //! The sections of `config.toml`. Every field has a default; `0` and absent mean "off, never" in
 //! policies.
 
+use std::path::Path;
 use std::path::PathBuf;
 
 use kms::access::SessionPolicy;
@@ -34,11 +35,12 @@ impl Audit {
     pub(crate) const FIELDS: &[&str] =
         &["log_file", "max_file_size", "enable_chaining", "sync_writes"];
 
-    /// The settings as the library takes them.
-    pub(crate) fn log(&self) -> AuditLogConfig {
-        let default = AuditLogConfig::new("audit/audit.log");
+    /// The settings as the library takes them, for the home at `home`; a relative `log_file` is
+    /// taken from there.
+    pub(crate) fn log(&self, home: &Path) -> AuditLogConfig {
+        let configured = self.log_file.as_deref();
         AuditLogConfig {
-            log_file: self.log_file.clone().unwrap_or(default.log_file),
+            log_file: home.join(configured.unwrap_or(Path::new("audit/audit.log"))),
             max_file_size: self.max_file_size,
             enable_chaining: self.enable_chaining,
             sync_writes: self.sync_writes,
