@@ -8,7 +8,6 @@
 //! it was. Any other error of the disk is final: what is on the disk then is not known, and nothing
 //! is acknowledged by this process again.
 
-use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::Condvar;
@@ -67,18 +66,24 @@ pub struct GroupCommit<S, K> {
     writer: Mutex<Option<JoinHandle<K>>>,
 }
 
-/// Makes a group commit unusable from outside, where a neighbour's write went wrong.
-pub(crate) struct Poisoner(Box<dyn Fn(&str) + Send>);
-
-impl Poisoner {
-    pub(crate) fn poison(&self, why: &str) {
-        (self.0)(why);
-    }
+/// What a neighbour that writes to the same disk shares with the group commit: after an error of
+/// either, neither writes again.
+pub(crate) trait Fate: Send + Sync {
+    /// Makes the group commit unusable.
+    fn poison(&self, why: &str);
+    /// Why it is unusable, if it is.
+    fn poisoned(&self) -> Option<AuditFault>;
 }
 
-impl fmt::Debug for Poisoner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Poisoner")
+impl<S: Send> Fate for Shared<S> {
+    fn poison(&self, why: &str) {
+        self.lock().poison(why);
+        self.work.notify_one();
+        self.answer.notify_all();
+    }
+
+    fn poisoned(&self) -> Option<AuditFault> {
+        self.lock().phase.fault().filter(|fault| matches!(fault, AuditFault::Poisoned(_)))
     }
 }
 
@@ -147,13 +152,8 @@ impl<S: Send + 'static, K: Sink> GroupCommit<S, K> {
         self.shared.lock().phase.fault()
     }
 
-    pub(crate) fn poisoner(&self) -> Poisoner {
-        let shared = Arc::clone(&self.shared);
-        Poisoner(Box::new(move |why| {
-            shared.lock().poison(why);
-            shared.work.notify_one();
-            shared.answer.notify_all();
-        }))
+    pub(crate) fn fate(&self) -> Arc<dyn Fate> {
+        Arc::clone(&self.shared) as Arc<dyn Fate>
     }
 
     /// Takes no more, writes what has a place, ends the thread and gives the sink back; `None`

@@ -55,8 +55,12 @@ fn fixed(digest: digest::Digest) -> Hash {
 
 /// The 64 lower-case hex digits of `hash`.
 pub(crate) fn hex_of(hash: &Hash) -> [u8; 64] {
+    let digit = |n: u8| n + if n < 10 { b'0' } else { b'a' - 10 };
     let mut text = [0; 64];
-    hex::encode_to_slice(hash, &mut text).expect("64 digits are twice 32 bytes");
+    let (pairs, _) = text.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(hash) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
+    }
     text
 }
 
@@ -99,7 +103,8 @@ impl<'a> LineHead<'a> {
         let add = |n: u64, b: &u8| n.checked_mul(10)?.checked_add(u64::from(b - b'0'));
         let seq = number.iter().try_fold(0, add)?;
         let (prev, rest) = rest.strip_prefix(LINK)?.split_at_checked(64)?;
-        let hex = prev.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let is_hex = |b: &u8| b.is_ascii_digit() | (b'a'..=b'f').contains(b);
+        let hex = prev.iter().fold(true, |all, b| all & is_hex(b));
         let framed = rest.starts_with(LINK_END) && rest.ends_with(b"}");
         (hex && framed).then_some(Self { seq, prev })
     }

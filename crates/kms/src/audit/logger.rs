@@ -306,9 +306,9 @@ fn start_notary(
     notary: Notary,
     of: (Arc<Ledger>, &GroupCommit<Chain, Segments>),
 ) -> Result<JoinHandle<Result<(), AuditFault>>, AuditFault> {
-    let (ledger, poisoner) = (of.0, of.1.poisoner());
+    let (ledger, fate) = (of.0, of.1.fate());
     let builder = std::thread::Builder::new().name("audit-notary".to_owned());
-    builder.spawn(move || notary.run(&ledger, &poisoner)).map_err(no_thread)
+    builder.spawn(move || notary.run(&ledger, &*fate)).map_err(no_thread)
 }
 
 /// The key must be the one that the log was begun with.

@@ -6,7 +6,7 @@ use crate::audit::AuditFault;
 use crate::audit::checkpoint::AuditKey;
 use crate::audit::checkpoint::NOTE_BYTES;
 use crate::audit::config::Names;
-use crate::audit::group::Poisoner;
+use crate::audit::group::Fate;
 use crate::audit::growth::Growth;
 use crate::audit::ledger::Ledger;
 use crate::audit::ledger::Task;
@@ -59,15 +59,15 @@ impl Notary {
     }
 
     /// The thread: until the ledger is closed, or a write went wrong.
-    pub(crate) fn run(mut self, ledger: &Ledger, poisoner: &Poisoner) -> Result<(), AuditFault> {
+    pub(crate) fn run(mut self, ledger: &Ledger, fate: &dyn Fate) -> Result<(), AuditFault> {
         loop {
             let task = ledger.next_task();
-            let outcome = self.carry_out(ledger, &task);
+            let outcome = fate.poisoned().map_or_else(|| self.carry_out(ledger, &task), Err);
             let fatal = matches!(&outcome, Err(fault) if !matches!(fault, AuditFault::NoSpace));
             ledger.done(&task, outcome.clone());
             if fatal {
                 let why = outcome.as_ref().err().map(ToString::to_string).unwrap_or_default();
-                poisoner.poison(&why);
+                fate.poison(&why);
                 return self.refuse(ledger, outcome);
             }
             if task.last {

@@ -34,7 +34,11 @@ fn an_error_of_the_disk_is_final_and_its_result_discarded() {
             let refused = logger.record(draft(6)).map(|_| ());
             assert!(matches!(refused, Err(AuditFault::Poisoned(_))), "{refused:?}");
         }
+        let notes = place.log().join("checkpoints");
+        let signed = std::fs::read(&notes).unwrap();
+        assert!(matches!(logger.checkpoint_now(), Err(AuditFault::Poisoned(_))));
         assert!(matches!(logger.close(), Err(AuditFault::Poisoned(_))));
+        assert_eq!(std::fs::read(&notes).unwrap(), signed, "nothing is written any more");
         let (logger, opened) = place.open();
         assert!(opened.size >= 4, "what was acknowledged is there");
         logger.close().unwrap();
