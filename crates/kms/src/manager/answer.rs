@@ -94,11 +94,15 @@ impl Refused {
             Self::Mfa(MfaRequired::Absent | MfaRequired::Stale) => {
                 &["give the code of your authenticator with --mfa-code 123456"]
             }
-            Self::Login(LoginRefused::NotEnrolled(_)) => &["enrol a second factor: virtengine mfa enroll"],
+            Self::Login(LoginRefused::NotEnrolled(_)) => {
+                &["enrol a second factor: virtengine mfa enroll"]
+            }
             Self::NoHome(_) => &["make one: virtengine init, or try it out: virtengine dev"],
             Self::HomeExists(_) => &["choose another --home, or move this one away"],
             Self::HomeInUse { .. } => &["wait for it to end, or talk to it if it is the daemon"],
-            Self::ClockLeapt { .. } => &["set the clock; if it is right, say so with --accept-clock"],
+            Self::ClockLeapt { .. } => {
+                &["set the clock; if it is right, say so with --accept-clock"]
+            }
             Self::MemoryEndsNow => &["use --storage file"],
             Self::StorageNotFound(_) => &["the storages here are file and memory"],
             Self::KeyNotFound { like, .. } if !like.is_empty() => {

@@ -105,9 +105,7 @@ impl Layout {
     /// Takes the lock of the home for as long as what is returned lives.
     pub(crate) fn lock(&self) -> Result<HomeLock, Error> {
         lock_home(&self.home).map_err(|error| match error {
-            LockError::Held { pid } => {
-                Refused::HomeInUse { home: self.home.clone(), pid }.into()
-            }
+            LockError::Held { pid } => Refused::HomeInUse { home: self.home.clone(), pid }.into(),
             LockError::Disk(error) => Fault::from(error).into(),
         })
     }
@@ -142,7 +140,10 @@ impl KeyManager {
         let now = options.clock.now();
         let development = init.mfa == Mfa::None;
         // 1. Who may do what, decided before anything is written.
-        let access = AccessController::new(AccessContents::default(), access_settings(options, development))?;
+        let access = AccessController::new(
+            AccessContents::default(),
+            access_settings(options, development),
+        )?;
         let (passphrase, stretched) =
             PassphraseCredential::create(access.stretcher(), init.passphrase)?;
         let id = PrincipalId::random()?;

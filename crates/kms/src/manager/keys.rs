@@ -209,7 +209,9 @@ impl KeyManager {
         for slot in self.keys.all() {
             let record = slot.read();
             let (label, purpose) = (&record.label, record.purpose);
-            match way.authorize(Permission::KeyRead, &Target::Key { id: &record.id, label, purpose }) {
+            match way
+                .authorize(Permission::KeyRead, &Target::Key { id: &record.id, label, purpose })
+            {
                 Ok(_) => keys.push(record.clone()),
                 Err(error) => denied = Some(error),
             }

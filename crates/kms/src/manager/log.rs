@@ -63,7 +63,10 @@ impl AuditManager<'_> {
             way.draft.operation = Some(what.operation.clone());
             way.draft.success = what.success;
             way.draft.error_message = what.error_message.clone();
-            let details = what.metadata.iter().map(|(name, value)| (name.clone(), Detail::Text(value.clone())));
+            let details = what
+                .metadata
+                .iter()
+                .map(|(name, value)| (name.clone(), Detail::Text(value.clone())));
             way.draft.details.extend(details);
             Ok(())
         })

@@ -124,11 +124,8 @@ impl KeyLifecycleManager<'_> {
     /// # Errors
     /// When none is scheduled or the caller's permissions forbid it.
     pub fn cancel_destroy(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
-        let step = Step(
-            Permission::KeyDestroy,
-            EventType::KeyDestroyCancelled,
-            Transition::CancelDestroy,
-        );
+        let step =
+            Step(Permission::KeyDestroy, EventType::KeyDestroyCancelled, Transition::CancelDestroy);
         self.move_key(key, reason, step, lifecycle::cancel_destroy)
     }
 
@@ -186,7 +183,8 @@ impl KeyLifecycleManager<'_> {
             let grant =
                 way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
-            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
             let storage = self.kms.storage(&moved.key.storage)?;
             way.intend()?;
@@ -223,7 +221,8 @@ impl KeyLifecycleManager<'_> {
             let grave = transition == Transition::Reactivate;
             _ = way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
-            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
             publish(way, &mut record, moved)
         })
@@ -251,6 +250,3 @@ pub(crate) fn put_move(tx: &mut Transaction<'_>, moved: &Moved) -> Result<(), St
     tx.put(&moved.key)?;
     moved.steps.iter().try_for_each(|step| tx.append_history(moved.key.id, step))
 }
-
-
-

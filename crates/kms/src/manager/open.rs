@@ -153,7 +153,10 @@ impl KeyManager {
         }
         let keystore = Arc::new(Keystore::open(Arc::clone(&disk), &layout.keystore())?);
         let kms = Self {
-            access: AccessController::new(load_access(&store)?, access_settings(&options, development))?,
+            access: AccessController::new(
+                load_access(&store)?,
+                access_settings(&options, development),
+            )?,
             policies: RwLock::new(Arc::new(load_policies(&store, &options, development)?)),
             keys: KeyTable::default(),
             file: FileStorage::new(Arc::clone(&keystore), PARSED_KEYS),
@@ -227,11 +230,7 @@ impl KeyManager {
     }
 }
 
-fn load_policies(
-    store: &Store,
-    options: &Options,
-    development: bool,
-) -> Result<Policies, Error> {
+fn load_policies(store: &Store, options: &Options, development: bool) -> Result<Policies, Error> {
     let mut policies = Policies::default();
     let stored: Vec<KeyLifecyclePolicy> = store.read_all()?;
     for policy in options.policies.iter().cloned().chain(stored) {

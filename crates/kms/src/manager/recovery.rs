@@ -106,8 +106,13 @@ impl KeyManager {
             if let Some(due) = lifecycle::due(&record, now) {
                 let policy = self.policy_of(&record);
                 let reason: Reason = due.reason.parse().expect("a reason of our own is one");
-                let context =
-                    Context { now, by: SYSTEM, approved_by: None, reason: &reason, policy: &policy };
+                let context = Context {
+                    now,
+                    by: SYSTEM,
+                    approved_by: None,
+                    reason: &reason,
+                    policy: &policy,
+                };
                 let (event, moved) = match due.transition {
                     Transition::Destroy => {
                         (EventType::KeyDestroyed, lifecycle::destroy(&record, &context))

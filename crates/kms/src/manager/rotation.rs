@@ -86,7 +86,8 @@ impl KeyManager {
             // 3. Both keys' moves and the label, in one transaction with the record.
             let consensus = old.purpose == Purpose::Consensus;
             let by = way.who.principal().to_string();
-            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let made = successor_of(&old, id, public_key, way.now);
             let mut new = Entry::of(made, &by);
             if !consensus {
@@ -146,7 +147,7 @@ impl KeyLifecycleManager<'_> {
     /// When the key is not rotating, its successor is not active, or the caller may not.
     pub fn complete_rotation(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
         let step = Step(EventType::KeyRotationCompleted, Transition::CompleteRotation);
-                self.move_pair((key, None), reason, step, |old, new, context| {
+        self.move_pair((key, None), reason, step, |old, new, context| {
             let current = new.key.id;
             if old.purpose == Purpose::Consensus {
                 let moved = lifecycle::complete_consensus_rotation(old, new, context)?;
@@ -167,7 +168,7 @@ impl KeyLifecycleManager<'_> {
     /// When the key is not rotating or the caller may not.
     pub fn abort_rotation(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
         let step = Step(EventType::KeyRotationAborted, Transition::AbortRotation);
-                self.move_pair((key, None), reason, step, |old, new, context| {
+        self.move_pair((key, None), reason, step, |old, new, context| {
             let moved = lifecycle::abort_rotation(old, new.key, context)?;
             Ok(Outcome { current: old.id, old: moved.old, new: Some(moved.new) })
         })
@@ -224,7 +225,8 @@ impl KeyLifecycleManager<'_> {
             let (policy, new_policy) = (self.kms.policy_of(&old), self.kms.policy_of(&new));
             _ = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
             let by = way.who.principal().to_string();
-            let context = Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context =
+                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let outcome = decide(&old, Successor { key: &new, policy: &new_policy }, &context)?;
             way.note("successor", new.id.to_string());
             way.note("from", old.state.name());

@@ -103,7 +103,10 @@ impl KeyManager {
         let encoded = draft.encode();
         let ended = &started.ended;
         let tag = started.session.tag();
-        let stored = StoredSession { tag: tag.to_string(), session: self.access.session_record(&started.session) };
+        let stored = StoredSession {
+            tag: tag.to_string(),
+            session: self.access.session_record(&started.session),
+        };
         let position = self.store.transact("begin session", |tx| {
             ended.iter().try_for_each(|tag| delete_session(tx, *tag))?;
             tx.put(&stored)?;
@@ -167,11 +170,7 @@ impl KeyManager {
     }
 
     /// Ends sessions at once and durably.
-    pub(crate) fn end_sessions(
-        &self,
-        mut way: Way<'_>,
-        tags: &[SessionTag],
-    ) -> Result<(), Error> {
+    pub(crate) fn end_sessions(&self, mut way: Way<'_>, tags: &[SessionTag]) -> Result<(), Error> {
         let ended: Vec<String> = tags.iter().map(ToString::to_string).collect();
         way.note("ended", ended.join(" "));
         tags.iter().for_each(|tag| self.access.end_session(*tag));

@@ -61,26 +61,22 @@ fn attend(visit: &Visit<'_>, command: &KeysCommand) -> Result<Exit, Problem> {
 /// # Errors
 /// When stdout cannot be written.
 pub(crate) fn print(visit: &Visit<'_>, key: &ManagedKey) -> Result<Exit, Problem> {
-    let view = view(visit, key)?;
+    let view = view(visit, key);
     visit.context.data(&view, || view.text())?;
     Ok(Exit::Ok)
 }
 
-fn view(visit: &Visit<'_>, key: &ManagedKey) -> Result<KeyView, Problem> {
-    // Whoever may not read policies still sees the key, without the day of its rotation.
-    let policies = visit.kms.lifecycle(visit.caller).policies().unwrap_or_default();
-    Ok(KeyView::new(key, &policies, visit.context.now()))
+fn view(visit: &Visit<'_>, key: &ManagedKey) -> KeyView {
+    KeyView::new(key, visit.kms.rotate_by(key), visit.context.now())
 }
 
 fn list(visit: &Visit<'_>, args: &ListArgs) -> Result<Exit, Problem> {
-    let policies = visit.kms.lifecycle(visit.caller).policies()?;
-    let now = visit.context.now();
     let keys: Vec<KeyView> = visit
         .kms
         .list_keys(visit.caller)?
         .iter()
         .filter(|key| args.purpose.is_none_or(|purpose| key.purpose == purpose))
-        .map(|key| KeyView::new(key, &policies, now))
+        .map(|key| view(visit, key))
         .filter(|key| args.state.is_none_or(|state| key.is_in(state)))
         .collect();
     if args.list_names {
@@ -99,7 +95,7 @@ fn show(visit: &Visit<'_>, args: &ShowArgs) -> Result<Exit, Problem> {
         output::bytes(pem.as_bytes())?;
         return Ok(Exit::Ok);
     }
-    let view = view(visit, &key)?;
+    let view = view(visit, &key);
     let (only, what) = match (args.address, args.pubkey) {
         (true, _) => (view.address.as_ref(), "address"),
         (_, true) => (view.pubkey.as_ref(), "Cosmos public key"),

@@ -7,7 +7,6 @@ use kms::key::KeyState;
 use kms::key::ManagedKey;
 use kms::key::Origin;
 use kms::key::Purpose;
-use kms::lifecycle::KeyLifecyclePolicy;
 use kms::lifecycle::state_at;
 use kms::time::Timestamp;
 use kms_formats::address::Address;
@@ -51,10 +50,7 @@ pub(crate) struct KeyView {
 
 impl KeyView {
     /// The key as it is at `now`: past its expiry it is expired, whether or not that is stored yet.
-    pub(crate) fn new(key: &ManagedKey, policies: &[KeyLifecyclePolicy], now: Timestamp) -> Self {
-        let policy = policies.iter().find(|policy| policy.name == key.policy);
-        let max_age = policy.and_then(|policy| policy.max_active_age_days);
-        let rotate_by = key.activated_at.zip(max_age).map(|(at, days)| at.plus(days));
+    pub(crate) fn new(key: &ManagedKey, rotate_by: Option<Timestamp>, now: Timestamp) -> Self {
         let (address, address_hex) = addresses(key);
         Self {
             name: key.label.to_string(),

@@ -60,7 +60,6 @@ fn no_file_of_the_home_holds_a_passphrase_or_an_imported_key() {
     let key = [0x5a; 32];
     let file = home.write("key", key);
     home.json(&["keys", "import", "k", &file, "--format", "raw", "--algo", "secp256k1"]);
-    home.run(&["keys", "list", "--as", PASSPHRASE]).expect(2);
     let needles =
         [PASSPHRASE.as_bytes(), &key[..], hex::encode(key).as_bytes()].map(<[u8]>::to_vec);
     let files = home.files();

@@ -3,7 +3,9 @@
 use kms::access::Permission;
 use kms::key::Algorithm;
 use kms::key::Label;
+use kms::manager::Error;
 use kms::manager::NewKey;
+use kms::manager::Refused;
 use kms_formats::private::PRIVATE_KEY_FILE_LIMIT;
 use kms_formats::private::ParsedPrivateKey;
 use kms_formats::private::PrivateFormat;
@@ -31,7 +33,7 @@ use crate::visit::visit;
 /// # Errors
 /// When the key could not be made.
 pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
-    let new = wanted(&args.new, args.algo);
+    let new = wanted(&args.new, args.algo)?;
     let algorithm = args.algo.unwrap_or_else(|| args.new.purpose.default_algorithm());
     let would = || Ok(format!("make the {algorithm} key {}", args.name));
     if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
@@ -107,18 +109,22 @@ fn take_in(
     if let Some(exit) = visit.rehearse(Permission::KeyImport, would)? {
         return Ok(exit);
     }
-    let new = wanted(args, Some(algorithm));
+    let new = wanted(args, Some(algorithm))?;
     let key = visit.kms.import_key(visit.caller, name, new, parsed)?;
     warn("copies of this key outside are not guarded: destroy them");
     print(visit, &key)
 }
 
-fn wanted(args: &NewKeyArgs, algorithm: Option<Algorithm>) -> NewKey {
-    NewKey {
+/// The key that is wanted; not in the memory of this process, which ends with the command.
+fn wanted(args: &NewKeyArgs, algorithm: Option<Algorithm>) -> Result<NewKey, Problem> {
+    if args.storage.as_str() == "memory" {
+        return Err(Error::from(Refused::MemoryEndsNow).into());
+    }
+    Ok(NewKey {
         purpose: args.purpose,
         algorithm,
         storage: args.storage.clone(),
         policy: args.policy.clone(),
         activate: !args.inactive,
-    }
+    })
 }
