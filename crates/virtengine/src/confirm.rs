@@ -42,7 +42,8 @@ pub(crate) fn severe(global: &Global, action: &str, object: &str) -> Result<(), 
 }
 
 fn unconfirmed(action: &str, reason: &str, object: &str) -> Problem {
-    let mut problem = Problem::usage(format!("to {action} needs to be confirmed")).because(reason);
+    let mut problem =
+        Problem::usage(format!("to {action}, it must be named again")).because(reason);
     problem.code = "confirmation_required";
     problem.fix(format!("add --confirm {}", quoted(object)))
 }

@@ -58,16 +58,16 @@ pub(crate) fn bytes(bytes: &[u8]) -> Result<(), Problem> {
     stdout.write_all(bytes).and_then(|()| stdout.flush()).map_err(|e| closed(&e))
 }
 
-/// Writes bytes that are no text; refuses to throw them at a terminal.
+/// Refuses to throw bytes that are no text at a terminal; asked before they are made.
 ///
 /// # Errors
-/// When stdout is a terminal or cannot be written.
-pub(crate) fn binary(data: &[u8]) -> Result<(), Problem> {
+/// When stdout is a terminal.
+pub(crate) fn takes_binary() -> Result<(), Problem> {
     if io::stdout().is_terminal() {
-        return Err(Problem::usage("binary data does not go to a terminal")
-            .fix("add --out FILE, or redirect: … > FILE"));
+        let problem = Problem::usage("binary data does not go to a terminal");
+        return Err(problem.fix("send it into a file: … > FILE"));
     }
-    bytes(data)
+    Ok(())
 }
 
 /// A failure of stdout: silent where the reader went away, as `head` does.

@@ -67,8 +67,8 @@ pub(crate) fn new_passphrase(file: Option<&Path>, question: &str) -> Result<Secr
 /// # Errors
 /// When the terminal cannot be read.
 pub(crate) fn mfa_code() -> Result<SecretBytes, Problem> {
-    kms_secret::prompt_secret("Code of your authenticator", 64)
-        .map_err(|e| unreadable("the terminal", &e).fix("add --mfa-code CODE"))
+    kms_secret::prompt_secret("Code of your authenticator: ", 64)
+        .map_err(|e| unreadable("the terminal", &e))
 }
 
 /// A private key as one line: asked for on a terminal, else the next line of stdin.
@@ -77,7 +77,7 @@ pub(crate) fn mfa_code() -> Result<SecretBytes, Problem> {
 /// When it cannot be read.
 pub(crate) fn key_line(limit: usize) -> Result<SecretBytes, Problem> {
     if stdin().is_terminal() {
-        let asked = kms_secret::prompt_secret("Private key as hex", limit);
+        let asked = kms_secret::prompt_secret("Private key as hex: ", limit);
         return asked.map_err(|e| unreadable("the terminal", &e));
     }
     kms_secret::read_secret_line(stdin(), limit).map_err(|e| unreadable("stdin", &e))
@@ -156,8 +156,8 @@ fn read(source: &Source, question: &str) -> Result<SecretBytes, Problem> {
         }
         Source::Line => kms_secret::read_secret_line(stdin(), PASSPHRASE_LIMIT)
             .map_err(|e| unreadable("stdin", &e)),
-        Source::Terminal => kms_secret::prompt_secret(question, PASSPHRASE_LIMIT)
-            .map_err(|e| unreadable("the terminal", &e).fix("add --passphrase-file FILE")),
+        Source::Terminal => kms_secret::prompt_secret(&format!("{question}: "), PASSPHRASE_LIMIT)
+            .map_err(|e| unreadable("the terminal", &e)),
     }?;
     if secret.is_empty() {
         return Err(Problem::usage("the passphrase is empty").fix("add --passphrase-file FILE"));
@@ -184,5 +184,10 @@ fn unreadable(place: &str, error: &ReadSecretError) -> Problem {
     if matches!(error, ReadSecretError::Interrupted) {
         return Problem::new(Exit::Interrupted, "interrupted", "interrupted at the terminal");
     }
-    Problem::usage(format!("no secret could be read from {place}")).because(error.to_string())
+    let problem = Problem::usage(format!("no secret could be read from {place}"));
+    let problem = problem.because(error.to_string());
+    match error {
+        ReadSecretError::NoTerminal { .. } => problem.fix("add --passphrase-file FILE"),
+        _ => problem,
+    }
 }

@@ -173,12 +173,19 @@ impl Visit<'_> {
             return Ok(None);
         }
         self.kms.access(self.caller).check_permission(permission)?;
-        let would = would()?;
-        self.context.data(&Rehearsal { dry_run: true, would: &would }, || {
-            format!("dry run: would {would}; nothing was changed\n")
-        })?;
-        Ok(Some(Exit::Ok))
+        rehearsal(self.context, &would()?).map(Some)
     }
+}
+
+/// Says what would be done.
+///
+/// # Errors
+/// When stdout cannot be written.
+pub(crate) fn rehearsal(context: &Context<'_>, would: &str) -> Result<Exit, Problem> {
+    context.data(&Rehearsal { dry_run: true, would }, || {
+        format!("dry run: would {would}; nothing was changed\n")
+    })?;
+    Ok(Exit::Ok)
 }
 
 #[derive(Serialize)]

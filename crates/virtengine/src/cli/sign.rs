@@ -107,6 +107,14 @@ pub(crate) enum Encoding {
 }
 
 impl Encoding {
+    /// Whether it is bytes that are no text.
+    pub(crate) fn is_binary(self) -> bool {
+        match self {
+            Self::Raw | Self::Der => true,
+            Self::Hex | Self::Base64 | Self::Rsv => false,
+        }
+    }
+
     /// The name in JSON.
     pub(crate) fn name(self) -> &'static str {
         match self {

@@ -32,7 +32,7 @@ use crate::output::Format;
 use crate::output::progress::spin;
 use crate::output::text::Details;
 use crate::output::text::Table;
-use crate::output::text::document;
+use crate::output::text::counts;
 use crate::output::text::escape;
 use crate::problem::Problem;
 use crate::problem::say;
@@ -124,7 +124,7 @@ fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, Problem> {
         expect_head: args.expect_head,
         ..VerifyOptions::default()
     };
-    if args.audit_key.is_none() {
+    if args.dir.is_some() && args.audit_key.is_none() {
         warn("the audit key is taken from the log's own directory; --audit-key PUB is stronger");
     }
     let verified = match &args.dir {
@@ -202,7 +202,20 @@ fn print_head(visit: &Visit<'_>, view: &HeadView) -> Result<Exit, Problem> {
 fn report(visit: &Visit<'_>, args: &SinceArgs) -> Result<Exit, Problem> {
     let since = args.since.seen_from(visit.context.now());
     let report = visit.kms.audit(visit.caller).generate_audit_report(since)?;
-    visit.context.data(&report, || document(&report))?;
+    visit.context.data(&report, || {
+        let rate = report.success_rate.map(|rate| format!("{:.2} %", rate * 100.0));
+        Details::default()
+            .add("from", report.start_time)
+            .add("to", report.end_time)
+            .add("events", report.total_events)
+            .add("succeeded", report.success_count)
+            .add("failed", report.failure_count)
+            .maybe("success rate", rate)
+            .add("by type", counts(&report.by_type))
+            .add("by principal", counts(&report.by_principal))
+            .add("by key", counts(&report.by_key))
+            .render()
+    })?;
     Ok(Exit::Ok)
 }
 

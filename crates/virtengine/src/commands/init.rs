@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::problem::say;
 use crate::problem::warn;
 use crate::secrets;
+use crate::visit::rehearsal;
 
 /// Makes the home; prints what the administrator must keep, once.
 ///
@@ -22,8 +23,7 @@ use crate::secrets;
 /// When there is a home already, or it cannot be made.
 pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<Exit, Problem> {
     if context.global.dry_run {
-        say(&format!("dry run: would make a home in {}", context.home.display()));
-        return Ok(Exit::Ok);
+        return rehearsal(context, &format!("make a home in {}", context.home.display()));
     }
     let question = format!("New passphrase of {}", args.admin);
     let passphrase = secrets::chosen_passphrase(context.global, &question)?;

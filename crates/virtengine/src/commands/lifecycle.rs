@@ -1,11 +1,10 @@
 //! `virtengine lifecycle`.
 
-use std::collections::BTreeMap;
-
 use crate::cli::policy::LifecycleCommand;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::text::Details;
+use crate::output::text::counts;
 use crate::problem::Problem;
 use crate::secrets::Stdin;
 use crate::visit::Visit;
@@ -35,11 +34,4 @@ fn report(visit: &Visit<'_>) -> Result<Exit, Problem> {
             .render()
     })?;
     Ok(Exit::Ok)
-}
-
-/// Counts that are not zero, one after the other.
-fn counts(counts: &BTreeMap<String, u64>) -> String {
-    let present = counts.iter().filter(|(_, count)| **count > 0);
-    let shown: Vec<String> = present.map(|(name, count)| format!("{name} {count}")).collect();
-    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }

@@ -15,6 +15,7 @@ use crate::problem::Problem;
 use crate::problem::say;
 use crate::secrets::Stdin;
 use crate::visit::Visit;
+use crate::visit::rehearsal;
 use crate::visit::visit;
 use crate::visit::visit_keeping_code;
 
@@ -45,8 +46,7 @@ fn reset(visit: &Visit<'_>, name: &PrincipalName) -> Result<Exit, Problem> {
 
 fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
     if visit.context.global.dry_run {
-        say("dry run: would enrol an authenticator");
-        return Ok(Exit::Ok);
+        return rehearsal(visit.context, "enrol an authenticator");
     }
     let code = visit.context.global.mfa_code.as_ref();
     let code = code.map(|code| SecretBytes::copy_from(code.as_bytes()));

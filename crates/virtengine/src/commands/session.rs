@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use kms::access::Permission;
 use kms::access::Session;
 use kms::time::Timestamp;
 use serde::Serialize;
@@ -24,6 +25,10 @@ pub(crate) fn run(context: &Context<'_>, command: &SessionCommand) -> Result<Exi
     visit(context, Stdin::Free, |visit| match command {
         SessionCommand::List => list(visit),
         SessionCommand::End(args) => {
+            let would = || Ok(format!("end session {}", args.tag));
+            if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
+                return Ok(exit);
+            }
             visit.kms.access(visit.caller).end_session(args.tag)?;
             say(&format!("session {} has ended", args.tag));
             Ok(Exit::Ok)

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use kms::access::Permission;
 use kms::key::Algorithm;
 use kms::key::KeyId;
 use kms::key::Signature;
@@ -36,10 +37,19 @@ const SIGNATURE_LIMIT: u64 = 4096;
 /// When there is no message, or the key may not or cannot sign.
 pub(crate) fn sign(context: &Context<'_>, args: &SignArgs) -> Result<Exit, Problem> {
     let (message, stdin) = message(&args.message)?;
+    let binary = context.format == Format::Text && args.encoding.is_binary();
+    if binary {
+        output::takes_binary()?;
+    }
     visit(context, stdin, |visit| {
         if matches!(args.encoding, Encoding::Der | Encoding::Rsv) {
             // Before the key is used: a signature nobody can write down need not be made.
             has_form(visit.key(&args.key)?.algorithm(), args.encoding)?;
+        }
+        let would =
+            || Ok(format!("sign {} bytes with {}", message.len(), visit.key(&args.key)?.label));
+        if let Some(exit) = visit.rehearse(Permission::KeySign, would)? {
+            return Ok(exit);
         }
         let scheme = args.scheme.scheme();
         let signed = visit.kms.sign(visit.caller, &args.key, &message, scheme)?;
@@ -48,9 +58,8 @@ pub(crate) fn sign(context: &Context<'_>, args: &SignArgs) -> Result<Exit, Probl
             Encoding::Hex | Encoding::Rsv => hex::encode(&bytes),
             Encoding::Raw | Encoding::Base64 | Encoding::Der => STANDARD.encode(&bytes),
         };
-        let binary = matches!(args.encoding, Encoding::Raw | Encoding::Der);
-        if binary && context.format == Format::Text {
-            output::binary(&bytes)?;
+        if binary {
+            output::bytes(&bytes)?;
             return Ok(Exit::Ok);
         }
         let shown = Signed {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use indicatif::ProgressDrawTarget;
+use indicatif::ProgressStyle;
 
 /// How often a spinner turns, in milliseconds.
 const TICK_MS: u64 = 120;
@@ -12,6 +13,7 @@ const TICK_MS: u64 = 120;
 /// terminal, and nothing stays behind.
 pub(crate) fn spin<T>(message: &'static str, work: impl FnOnce() -> T) -> T {
     let spinner = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    spinner.set_style(ProgressStyle::default_spinner());
     spinner.set_message(message);
     spinner.enable_steady_tick(Duration::from_millis(TICK_MS));
     let done = work();

@@ -1,10 +1,9 @@
 //! Text for people: tables, detail views, and stored text made harmless.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::fmt::Write;
-
-use serde::Serialize;
-use serde_json::Value;
 
 /// Text in which nothing can move the cursor, start a line or turn the reading direction: control
 /// characters, line separators and bidirectional marks are shown as `\n` or `\u{…}`.
@@ -104,27 +103,11 @@ impl Details {
     }
 }
 
-/// Every value of a document for people, one a line; values inside values follow each other.
-pub(crate) fn document(document: &impl Serialize) -> String {
-    let document = serde_json::to_value(document).unwrap_or_default();
-    let mut details = Details::default();
-    for (name, value) in document.as_object().into_iter().flatten() {
-        details = details.add(&name.replace('_', " "), inline(value));
-    }
-    details.render()
-}
-
-fn inline(value: &Value) -> String {
-    match value {
-        Value::Null => "none".to_owned(),
-        Value::String(text) => text.clone(),
-        Value::Array(values) => values.iter().map(inline).collect::<Vec<_>>().join(", "),
-        Value::Object(fields) => {
-            let each = fields.iter().map(|(name, value)| format!("{name} {}", inline(value)));
-            each.collect::<Vec<_>>().join(", ")
-        }
-        Value::Bool(_) | Value::Number(_) => value.to_string(),
-    }
+/// Counts that are not zero, one after the other.
+pub(crate) fn counts(counts: &BTreeMap<impl Display, u64>) -> String {
+    let present = counts.iter().filter(|(_, count)| **count > 0);
+    let shown: Vec<String> = present.map(|(name, count)| format!("{name} {count}")).collect();
+    if shown.is_empty() { "none".to_owned() } else { shown.join(", ") }
 }
 
 #[cfg(test)]

@@ -24,7 +24,10 @@ pub(crate) fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Probl
     match &args.out {
         Some(file) => create(file, &bytes)?,
         None if is_text => output::bytes(&bytes)?,
-        None => output::binary(&bytes)?,
+        None => {
+            output::takes_binary()?;
+            output::bytes(&bytes)?;
+        }
     }
     Ok(Exit::Ok)
 }

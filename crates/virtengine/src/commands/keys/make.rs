@@ -2,7 +2,9 @@
 
 use kms::access::Permission;
 use kms::key::Algorithm;
+use kms::key::KeyState;
 use kms::key::Label;
+use kms::key::ManagedKey;
 use kms::manager::Error;
 use kms::manager::NewKey;
 use kms::manager::Refused;
@@ -22,6 +24,7 @@ use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::progress::spin;
 use crate::problem::Problem;
+use crate::problem::say;
 use crate::problem::warn;
 use crate::secrets;
 use crate::secrets::Stdin;
@@ -40,7 +43,7 @@ pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
         return Ok(exit);
     }
     let key = spin("making the key", || visit.kms.generate_key(visit.caller, &args.name, new))?;
-    print(visit, &key)
+    enter(visit, &key, &args.new)
 }
 
 /// `keys import`.
@@ -112,7 +115,15 @@ fn take_in(
     let new = wanted(args, Some(algorithm))?;
     let key = visit.kms.import_key(visit.caller, name, new, parsed)?;
     warn("copies of this key outside are not guarded: destroy them");
-    print(visit, &key)
+    enter(visit, &key, args)
+}
+
+/// Shows the new key, and says so where its policy keeps it from being active at once.
+fn enter(visit: &Visit<'_>, key: &ManagedKey, args: &NewKeyArgs) -> Result<Exit, Problem> {
+    if !args.inactive && key.state == KeyState::Created {
+        say(&format!("policy {} asks for an approval before {} is used", key.policy, key.label));
+    }
+    print(visit, key)
 }
 
 /// The key that is wanted; not in the memory of this process, which ends with the command.
