@@ -145,6 +145,15 @@ impl Grant {
     }
 }
 
+#[cfg(test)]
+impl Grant {
+    /// A grant of nobody for nothing, for tests of what comes after.
+    pub(crate) fn for_test() -> Self {
+        let session = Arc::new(Session::for_test());
+        Self { session, permission: Permission::KeyRead, target: GrantedTarget::None }
+    }
+}
+
 /// A [`Grant`] whose caller gave a second factor just now, or whose home is marked as development.
 #[derive(Debug)]
 pub struct Confirmed(Grant);

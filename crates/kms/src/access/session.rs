@@ -372,6 +372,24 @@ impl Session {
     }
 }
 
+#[cfg(test)]
+impl Session {
+    /// A session of nobody, for tests of what comes after.
+    pub(in crate::access) fn for_test() -> Self {
+        Self {
+            hash: TokenHash([0; 32]),
+            principal: PrincipalId::from_bytes([0; 8]),
+            kind: PrincipalKind::User,
+            credential_version: 0,
+            created_at: Timestamp::EPOCH,
+            last_activity: AtomicI64::new(0),
+            mfa_at: None,
+            address: None,
+            user_agent: "".into(),
+        }
+    }
+}
+
 impl From<SessionRecord> for Session {
     fn from(stored: SessionRecord) -> Self {
         Self {

@@ -2,7 +2,6 @@
 //!
 //! Never writes, never follows a link, never waits at a pipe.
 
-use std::fs::File;
 use std::io;
 use std::io::BufRead;
 use std::io::BufReader;
@@ -12,23 +11,16 @@ use std::io::SeekFrom;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::Mode;
-use rustix::fs::OFlags;
-
 use crate::audit::AuditFault;
 use crate::audit::config::parse;
 use crate::audit::line::LINE_BYTES;
 use crate::durable::DiskError;
+use crate::durable::ForeignFile;
+use crate::durable::list_foreign;
 
-/// Opens a regular file for reading.
-pub(crate) fn open_regular(path: &Path) -> Result<File, AuditFault> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty()).map_err(io::Error::from);
-    let file = File::from(opened.map_err(unreadable(path))?);
-    if !file.metadata().map_err(unreadable(path))?.is_file() {
-        return Err(unreadable(path)(io::Error::other("is not a regular file")));
-    }
-    Ok(file)
+/// Opens a regular file for reading, whoever owns it.
+pub(crate) fn open_regular(path: &Path) -> Result<ForeignFile, AuditFault> {
+    ForeignFile::open(path).map_err(AuditFault::at(path))
 }
 
 /// The fault for an error met while reading `path`.
@@ -42,7 +34,7 @@ pub(crate) fn read_tail(path: &Path, limit: u64) -> Result<(Vec<u8>, bool), Audi
         return Ok((Vec::new(), true));
     }
     let mut file = open_regular(path)?;
-    let len = file.metadata().map_err(unreadable(path))?.len();
+    let len = file.len();
     let start = len.saturating_sub(limit);
     let mut bytes = Vec::new();
     file.seek(SeekFrom::Start(start))
@@ -53,13 +45,12 @@ pub(crate) fn read_tail(path: &Path, limit: u64) -> Result<(Vec<u8>, bool), Audi
 
 /// The segments in `dir`, as stem and number, sorted; other files are left out.
 pub(crate) fn segments(dir: &Path) -> Result<Vec<(String, u32)>, AuditFault> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(dir).map_err(unreadable(dir))? {
-        let name = entry.map_err(unreadable(dir))?.file_name();
-        if let Some((stem, number)) = name.to_str().and_then(parse) {
-            found.push((stem.to_owned(), number));
-        }
-    }
+    let names = list_foreign(dir).map_err(AuditFault::at(dir))?;
+    let mut found: Vec<(String, u32)> = names
+        .iter()
+        .filter_map(|name| parse(name))
+        .map(|(stem, number)| (stem.to_owned(), number))
+        .collect();
     found.sort();
     Ok(found)
 }
@@ -67,7 +58,7 @@ pub(crate) fn segments(dir: &Path) -> Result<Vec<(String, u32)>, AuditFault> {
 /// Reads a segment line by line.
 #[derive(Debug)]
 pub(crate) struct LineReader {
-    reader: BufReader<File>,
+    reader: BufReader<ForeignFile>,
     line: Vec<u8>,
     /// Where the line begins that [`LineReader::next`] gives next.
     offset: u64,
@@ -119,6 +110,8 @@ impl LineReader {
 
 #[cfg(test)]
 mod tests {
+    use rustix::fs::Mode;
+
     use super::*;
 
     #[test]

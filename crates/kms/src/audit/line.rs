@@ -9,11 +9,7 @@
 
 use aws_lc_rs::digest;
 use serde::Deserialize;
-use serde::Deserializer;
 use serde::Serialize;
-use serde::Serializer;
-use serde::de::MapAccess;
-use serde::de::Visitor;
 
 use crate::audit::Cause;
 use crate::audit::Detail;
@@ -190,7 +186,12 @@ impl AuditEvent {
 
 /// Details keep their order, which a map type would lose.
 mod details {
-    use super::*;
+    use serde::de::Deserializer;
+    use serde::de::MapAccess;
+    use serde::de::Visitor;
+    use serde::ser::Serializer;
+
+    use crate::audit::Detail;
 
     pub(super) fn serialize<S: Serializer>(
         details: &[(String, Detail)],

@@ -183,7 +183,7 @@ mod tests {
     fn only_active_and_rotating_keys_sign() {
         for state in KeyState::ALL {
             let key = key_in(state);
-            let admitted = admit_sign(sign(&key, Prehash::Sha256, b"m"), now());
+            let admitted = admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now());
             let expected = matches!(state, KeyState::Active | KeyState::Rotating);
             assert_eq!(admitted.is_ok(), expected, "{state}");
         }
@@ -192,7 +192,8 @@ mod tests {
     #[test]
     fn suspended_key_refuses_to_sign() {
         let key = key_in(KeyState::Suspended);
-        let refusal = admit_sign(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        let refusal =
+            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
         assert_eq!(refusal.to_string(), "key val is suspended, not active or rotating");
     }
 
@@ -200,15 +201,19 @@ mod tests {
     fn key_past_its_expiry_refuses_to_sign_before_any_sweep() {
         let key = ManagedKey { expires_at: Some(now()), ..key_in(KeyState::Active) };
         let just_before = Timestamp::from_micros(now().micros() - 1);
-        assert!(admit_sign(sign(&key, Prehash::Sha256, b"m"), just_before).is_ok());
-        let refusal = admit_sign(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        assert!(
+            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), just_before).is_ok()
+        );
+        let refusal =
+            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
         assert_eq!(refusal.to_string(), "key val is expired, not active or rotating");
     }
 
     #[test]
     fn consensus_keys_sign_no_raw_bytes() {
         let key = ManagedKey { purpose: Purpose::Consensus, ..key_in(KeyState::Active) };
-        let refusal = admit_sign(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        let refusal =
+            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
         assert_eq!(
             refusal.to_string(),
             "key val is for consensus; it signs typed votes and proposals only"
@@ -219,7 +224,8 @@ mod tests {
     fn keccak_is_for_secp256k1_alone() {
         for algorithm in Algorithm::ALL {
             let key = active(algorithm);
-            let admitted = admit_sign(sign(&key, Prehash::Keccak256, b"m"), now());
+            let admitted =
+                admit_sign(Grant::for_test(), sign(&key, Prehash::Keccak256, b"m"), now());
             assert_eq!(admitted.is_ok(), algorithm == Algorithm::Secp256k1, "{algorithm}");
         }
     }
@@ -231,7 +237,8 @@ mod tests {
             let ecdsa = matches!(algorithm, Algorithm::Secp256k1 | Algorithm::P256);
             for length in [0, 20, 31, 32, 33, 64] {
                 let digest = vec![7; length];
-                let admitted = admit_sign(sign(&key, Prehash::Prehashed, &digest), now());
+                let admitted =
+                    admit_sign(Grant::for_test(), sign(&key, Prehash::Prehashed, &digest), now());
                 assert_eq!(admitted.is_ok(), ecdsa && length == 32, "{algorithm} {length}");
             }
         }
@@ -240,7 +247,8 @@ mod tests {
     #[test]
     fn what_is_admitted_is_what_was_asked() {
         let key = active(Algorithm::Secp256k1);
-        let admitted = admit_sign(sign(&key, Prehash::Prehashed, &[9; 32]), now()).unwrap();
+        let admitted =
+            admit_sign(Grant::for_test(), sign(&key, Prehash::Prehashed, &[9; 32]), now()).unwrap();
         let what = admitted.into_use();
         assert_eq!((what.key.id, what.message), (key.id, [9; 32].as_slice()));
         assert_eq!(what.scheme.prehash, Prehash::Prehashed);
@@ -251,11 +259,19 @@ mod tests {
         let mut policy = KeyLifecyclePolicy::standard();
         let id = KeyId::from_random([1; 16]);
         let generate = |purpose, algorithm| Generate { id, algorithm, purpose };
-        let refusal = admit_generate(generate(Purpose::Consensus, Algorithm::P256), &policy);
+        let refusal = admit_generate(
+            Grant::for_test(),
+            generate(Purpose::Consensus, Algorithm::P256),
+            &policy,
+        );
         assert_eq!(refusal.unwrap_err().to_string(), "a key for consensus cannot be p256");
-        assert!(admit_generate(generate(Purpose::General, Algorithm::P256), &policy).is_ok());
+        assert!(
+            admit_generate(Grant::for_test(), generate(Purpose::General, Algorithm::P256), &policy)
+                .is_ok()
+        );
         policy.allowed_algorithms = vec![Algorithm::Ed25519];
-        let refusal = admit_generate(generate(Purpose::General, Algorithm::P256), &policy);
+        let refusal =
+            admit_generate(Grant::for_test(), generate(Purpose::General, Algorithm::P256), &policy);
         assert_eq!(refusal.unwrap_err().to_string(), "policy default does not allow p256");
     }
 
@@ -266,7 +282,12 @@ mod tests {
         let admitted = |purpose, algorithm| {
             let material = PrivateKey { algorithm, bytes: SecretBytes::zeroed(32) };
             let id = KeyId::from_random([1; 16]);
-            admit_import(Import { id, purpose, material: &material }, &policy).map(|_| ())
+            admit_import(
+                Grant::for_test(),
+                Import { id, purpose, material: &material, claimed_public: None },
+                &policy,
+            )
+            .map(|_| ())
         };
         assert_eq!(admitted(Purpose::Account, Algorithm::Secp256k1), Ok(()));
         let (purpose, algorithm) = (Purpose::Account, Algorithm::Rsa4096);
@@ -286,7 +307,11 @@ mod tests {
         for state in KeyState::ALL {
             let key = key_in(state);
             let gone = matches!(state, KeyState::Destroyed | KeyState::Archived);
-            assert_eq!(admit_destroy(Destroy { key: &key }).is_ok(), gone, "{state}");
+            assert_eq!(
+                admit_destroy(Grant::for_test(), Destroy { key: &key }).is_ok(),
+                gone,
+                "{state}"
+            );
         }
     }
 }

@@ -7,7 +7,11 @@ use crate::access::Permission;
 use crate::audit::EventType;
 use crate::compromise;
 use crate::key::KeyRef;
+use crate::key::Label;
 use crate::key::ManagedKey;
+use crate::key::PolicyName;
+use crate::key::PublicKey;
+use crate::key::Purpose;
 use crate::key::Reason;
 use crate::lifecycle;
 use crate::lifecycle::Context;
@@ -34,6 +38,19 @@ pub struct KeyLifecycleManager<'a> {
 type Decide = fn(&ManagedKey, &Context<'_>) -> Result<Moved, lifecycle::Refusal>;
 
 impl KeyLifecycleManager<'_> {
+    /// Registers a key whose private half is elsewhere: see [`KeyManager::register_key`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn register_key(
+        &self,
+        label: &Label,
+        public_key: PublicKey,
+        (purpose, policy): (Purpose, Option<PolicyName>),
+    ) -> Result<ManagedKey, Error> {
+        self.kms.register_key(self.caller, label, public_key, (purpose, policy))
+    }
+
     /// Makes a created or pending key active. Needs `key:create`.
     ///
     /// # Errors

@@ -423,10 +423,12 @@ impl KeyManager {
         let principal = id.to_string();
         let slots = self.keystore.slots();
         let gone = slots.iter().filter(|slot| slot.principal == principal && Some(slot.id) != but);
+        let mut removed = false;
         for slot in gone {
             _ = self.keystore.remove_slot(slot.id)?;
+            removed = true;
         }
-        Ok(())
+        if removed { self.keep_generation() } else { Ok(()) }
     }
 }
 

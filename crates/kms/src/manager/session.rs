@@ -1,5 +1,7 @@
 //! Beginning and ending sessions; unsealing with the passphrase that is shown.
 
+use std::sync::PoisonError;
+
 use kms_secret::SecretBytes;
 
 use crate::access;
@@ -12,6 +14,7 @@ use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::manager::Caller;
 use crate::manager::Error;
+use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Login;
 use crate::manager::home::meta;
@@ -140,7 +143,25 @@ impl KeyManager {
         }
         let seed = proven.stretched().unseal_key();
         self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
-        self.remove_stale_slots(&owner, &seed)
+        self.remove_stale_slots(&owner, &seed)?;
+        self.keep_generation()
+    }
+
+    /// Keeps the number of the keystore key, and refuses one that has gone back: the keystore of
+    /// last week would have keys and slots that are gone.
+    pub(crate) fn keep_generation(&self) -> Result<(), Error> {
+        let found = self.keystore.generation();
+        let stored = self.store.meta(meta::KEYSTORE_GENERATION)?;
+        let known = stored.and_then(|text| text.parse().ok()).unwrap_or(0);
+        if found < known {
+            self.forget_secrets();
+            return Err(Fault::KeystorePutBack { found, known }.into());
+        }
+        if found > known {
+            let name = meta::KEYSTORE_GENERATION;
+            self.store.transact("keep generation", |tx| tx.set_meta(name, &found.to_string()))?;
+        }
+        Ok(())
     }
 
     /// A change of the passphrase that a crash cut off leaves two slots; the one that this
@@ -203,10 +224,32 @@ impl KeyManager {
     pub fn close(self) -> Result<(), Error> {
         self.forget_secrets();
         self.audit.close()?;
-        if let Some(head) = self.audit.anchor() {
-            self.store.transact("close", |tx| tx.set_meta(meta::AUDIT_HEAD, &head.to_string()))?;
-        }
+        self.store.transact("close", |tx| self.keep_head(tx))?;
         Ok(self.store.close()?)
+    }
+
+    /// Keeps the newest signed head of the log in the store, so that a log cut short shows.
+    pub(crate) fn keep_head(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+        let mut stored = self.stored_head.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.audit.anchor() {
+            Some(head) if Some(head) != *stored => {
+                tx.set_meta(meta::AUDIT_HEAD, &head.to_string())?;
+                *stored = Some(head);
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Removes sessions from the store that ended with their time.
+    pub(crate) fn forget_ended_sessions(&self, now: Timestamp) -> Result<(), Error> {
+        let ended = self.access.sweep_sessions(now);
+        if ended.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.transact("ended sessions", |tx| {
+            ended.iter().try_for_each(|tag| delete_session(tx, *tag))
+        })?)
     }
 
     /// Stores how often who failed, so that a restart does not forgive.

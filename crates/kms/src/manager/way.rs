@@ -191,6 +191,7 @@ impl Way<'_> {
         let (id, log_size) = (self.draft.id.to_hex(), self.kms.audit.head().size);
         let position = self.kms.store.transact(name, |tx| {
             change(tx)?;
+            self.kms.keep_head(tx)?;
             tx.outbox(&id, log_size, encoded.as_bytes())
         })?;
         self.outbox = Some(position);

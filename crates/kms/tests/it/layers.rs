@@ -14,8 +14,8 @@ const STAGES: [(&str, &[&str]); 5] = [
     ("access", &[]),
     ("lifecycle", &["access::Grant"]),
     ("compromise", &["lifecycle"]),
-    // What was cleared is one of the uses.
-    ("storage", &["compromise", "lifecycle::uses"]),
+    // What was cleared is one of the uses; what was made is sealed with its record.
+    ("storage", &["compromise", "lifecycle::uses", "audit::Draft", "audit::Unreleased"]),
 ];
 
 /// The one module that may name several stages.

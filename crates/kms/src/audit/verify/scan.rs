@@ -1,7 +1,6 @@
 //! The fast pass: chunks of whole lines, hashed on several threads, put together in order.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -27,6 +26,7 @@ use crate::audit::verify::Violation;
 use crate::audit::verify::ViolationKind;
 use crate::audit::verify::notes::Known;
 use crate::audit::verify::notes::Witness;
+use crate::durable::ForeignFile;
 
 /// Bytes read at a time; each thread holds one such chunk.
 const CHUNK: usize = 1024 * 1024;
@@ -200,8 +200,8 @@ impl<'a> Scan<'a> {
     fn grew(&self, chunk: &Chunk) -> bool {
         let read = chunk.offset + chunk.whole + chunk.torn;
         let segment = self.segments.get(chunk.segment);
-        let len = segment.and_then(|segment| std::fs::metadata(&segment.path).ok());
-        len.is_some_and(|meta| meta.len() > read)
+        let file = segment.and_then(|segment| ForeignFile::open(&segment.path).ok());
+        file.is_some_and(|file| file.len() > read)
     }
 
     fn check_roots(&mut self) -> Option<Outcome> {
@@ -337,7 +337,7 @@ fn count_controls(bytes: &[u8]) -> usize {
 struct Source {
     segments: Vec<Segment>,
     at: usize,
-    open: Option<File>,
+    open: Option<ForeignFile>,
     offset: u64,
     /// Read already, behind the last newline.
     carry: Vec<u8>,

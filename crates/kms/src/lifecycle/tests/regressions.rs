@@ -1,5 +1,6 @@
 //! Mistakes that a lifecycle manager is easily made with, each as a rule.
 
+use crate::access::Grant;
 use crate::key::KeyState;
 use crate::key::ManagedKey;
 use crate::key::Scheme;
@@ -98,7 +99,10 @@ fn suspended_expired_and_compromised_keys_do_not_sign() {
     for state in [KeyState::Suspended, KeyState::Expired, KeyState::Compromised] {
         let key = key_in(state);
         let what = Sign { key: &key, message: b"m", scheme: Scheme::default() };
-        assert!(matches!(admit_sign(what, now()), Err(Refusal::Use { .. })), "{state}");
+        assert!(
+            matches!(admit_sign(Grant::for_test(), what, now()), Err(Refusal::Use { .. })),
+            "{state}"
+        );
     }
 }
 
@@ -165,7 +169,7 @@ fn destroyed_record_admits_the_removal_of_the_private_half() {
     let scene = Scene::default();
     let key = key_in(KeyState::Archived);
     let destroyed = destroy_now(&key, &scene.ctx()).unwrap().key;
-    assert!(admit_destroy(Destroy { key: &destroyed }).is_ok());
+    assert!(admit_destroy(Grant::for_test(), Destroy { key: &destroyed }).is_ok());
 }
 
 // Policies are not overwritten silently, and age counts from activation.
