@@ -116,6 +116,9 @@ pub(crate) struct AddArgs {
     /// ed25519, secp256k1, p256, rsa2048 or rsa4096 [default: that of the purpose]
     #[arg(long, visible_alias = "key-type", value_name = "ALGORITHM")]
     pub(crate) algo: Option<Algorithm>,
+    /// Only the public half, from this PEM or DER file: the private half is kept elsewhere
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["algo", "storage", "inactive"])]
+    pub(crate) public_key: Option<PathBuf>,
     /// How it is kept.
     #[command(flatten)]
     pub(crate) new: NewKeyArgs,

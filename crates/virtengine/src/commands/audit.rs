@@ -1,5 +1,6 @@
 //! `virtengine audit`.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::io::BufWriter;
@@ -74,7 +75,12 @@ fn log(visit: &Visit<'_>, args: &LogArgs) -> Result<Exit, Problem> {
     let latest = events.get(events.len().saturating_sub(limit)..).unwrap_or_default();
     match visit.context.format {
         Format::Json => output::bytes(&json_lines(latest)?)?,
-        Format::Yaml | Format::Text => visit.context.data(&latest, || table(latest))?,
+        Format::Yaml => visit.context.data(&latest, String::new)?,
+        Format::Text => {
+            let names = audit.principal_names()?;
+            let named = names.iter().map(|(id, name)| (id.to_string(), name.to_string()));
+            visit.context.data(&latest, || table(latest, &named.collect()))?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -89,19 +95,21 @@ fn json_lines(events: &[AuditEvent]) -> Result<Vec<u8>, Problem> {
     Ok(lines)
 }
 
-fn table(events: &[AuditEvent]) -> String {
+/// Records for people: principals by name, where the home knows it still.
+fn table(events: &[AuditEvent], names: &BTreeMap<String, String>) -> String {
     let mut table = Table::new(&["SEQ", "TIME", "EVENT", "RESULT", "PRINCIPAL", "KEY"]);
     for event in events {
         let result = match (event.success, &event.error_code) {
             (true, _) => "ok".to_owned(),
             (false, code) => code.clone().unwrap_or_else(|| "failed".to_owned()),
         };
+        let principal = event.principal.clone().unwrap_or_default();
         table.row([
             event.seq.to_string(),
             event.time.to_string(),
             event.event.to_string(),
             result,
-            event.principal.clone().unwrap_or_default(),
+            names.get(&principal).cloned().unwrap_or(principal),
             event.key.map(|key| key.to_string()).unwrap_or_default(),
         ]);
     }

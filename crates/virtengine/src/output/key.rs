@@ -54,7 +54,7 @@ impl KeyView {
         let (address, address_hex) = addresses(key);
         Self {
             name: key.label.to_string(),
-            r#type: if key.storage.as_str().starts_with("hsm:") { "hsm" } else { "local" },
+            r#type: kind(key),
             address,
             pubkey: key.public_key.to_cosmos_json(),
             id: key.id,
@@ -135,6 +135,15 @@ pub(crate) fn table(keys: &[KeyView]) -> String {
     table.render_or("no keys")
 }
 
+/// What Cosmos SDK calls the type of a key.
+fn kind(key: &ManagedKey) -> &'static str {
+    match key.storage.as_str() {
+        "offline" => "offline",
+        storage if storage.starts_with("hsm:") => "hsm",
+        _ => "local",
+    }
+}
+
 fn day(at: Timestamp) -> String {
     at.to_string().chars().take(10).collect()
 }
@@ -143,6 +152,7 @@ fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::Generated => "generated",
         Origin::Imported => "imported",
+        Origin::Registered => "registered",
     }
 }
 

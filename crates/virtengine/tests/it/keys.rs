@@ -132,6 +132,11 @@ fn private_keys_are_taken_in_from_files_and_stdin() {
     assert_eq!(key["algorithm"], "ed25519");
     assert_eq!(key["public_key"], base64(&hex::decode(PUBLIC).unwrap()));
 
+    // The same key again is refused, under any name and in any form.
+    let again = ["keys", "import-hex", "again", "--algo", "ed25519", "-o", "json"];
+    let run = home.command(&again).stdin(format!("0x{SEED}\n")).run().expect(4);
+    assert_eq!(run.problem()["code"], "key_exists");
+
     // Hex from stdin, from a file, and in Cosmos SDK's form, which is warned about.
     let hex1 = "11".repeat(32);
     let run =
@@ -170,6 +175,24 @@ fn private_keys_are_taken_in_from_files_and_stdin() {
     home.refused(&["keys", "import", "j", "/nonexistent"], 3);
     let file = home.write("zero", "00".repeat(32));
     home.refused(&["keys", "import-hex", "j", "--in", &file], 2);
+}
+
+#[test]
+fn key_kept_elsewhere_has_a_life_here_but_never_signs() {
+    let home = Home::new();
+    let pem = "-----BEGIN PUBLIC KEY-----\n\
+               MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n\
+               -----END PUBLIC KEY-----\n";
+    let file = home.write("public.pem", pem);
+    let add = ["keys", "add", "cold", "--public-key", &file];
+    let key = home.json(&add);
+    assert_eq!((&key["type"], &key["origin"]), (&json!("offline"), &json!("registered")));
+    assert_eq!(key["public_key"], base64(&hex::decode(PUBLIC).unwrap()));
+    assert_eq!(home.json(&["keys", "activate", "cold"])["state"], "active");
+    assert_eq!(home.refused(&["sign", "cold", "--empty"], 7)["code"], "private_key_elsewhere");
+    home.refused(&[&add[..], &["--algo", "p256"]].concat(), 2);
+    let file = home.write("junk", "junk");
+    home.refused(&["keys", "add", "junk", "--public-key", &file], 2);
 }
 
 #[test]

@@ -114,6 +114,14 @@ fn configuration_is_checked_line_by_line() {
 }
 
 #[test]
+fn configuration_without_end_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("config.toml"), "#".repeat(1024 * 1024 + 1)).unwrap();
+    let run = Virtengine::new(&["config", "check", "-o", "json"]).home(home.path()).run().expect(2);
+    assert_eq!(run.problem()["code"], "config_invalid");
+}
+
+#[test]
 fn flags_win_over_environment_and_environment_over_file() {
     let home = tempfile::tempdir().unwrap();
     fs::write(home.path().join("config.toml"), "output = \"json\"\n").unwrap();

@@ -1,17 +1,20 @@
 //! Keys that come into being: made here, or taken in.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
 use kms::access::Permission;
 use kms::key::Algorithm;
 use kms::key::KeyState;
 use kms::key::Label;
 use kms::key::ManagedKey;
-use kms::manager::Error;
 use kms::manager::NewKey;
-use kms::manager::Refused;
 use kms_formats::private::PRIVATE_KEY_FILE_LIMIT;
 use kms_formats::private::ParsedPrivateKey;
 use kms_formats::private::PrivateFormat;
 use kms_formats::private::PrivateKey;
+use kms_formats::public::PublicKey;
 use kms_secret::SecretBytes;
 
 use crate::cli::keys::AddArgs;
@@ -31,12 +34,18 @@ use crate::secrets::Stdin;
 use crate::visit::Visit;
 use crate::visit::visit;
 
+/// A public key file has at most so many bytes: an RSA-4096 key as PEM has 800.
+const PUBLIC_KEY_FILE_LIMIT: u64 = 16 * 1024;
+
 /// `keys add`.
 ///
 /// # Errors
 /// When the key could not be made.
 pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
-    let new = wanted(&args.new, args.algo)?;
+    if let Some(file) = &args.public_key {
+        return register(visit, args, file);
+    }
+    let new = wanted(&args.new, args.algo);
     let algorithm = args.algo.unwrap_or_else(|| args.new.purpose.default_algorithm());
     let would = || Ok(format!("make the {algorithm} key {}", args.name));
     if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
@@ -44,6 +53,26 @@ pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
     }
     let key = spin("making the key", || visit.kms.generate_key(visit.caller, &args.name, new))?;
     enter(visit, &key, &args.new)
+}
+
+/// `keys add --public-key`: the private half is elsewhere.
+fn register(visit: &Visit<'_>, args: &AddArgs, file: &Path) -> Result<Exit, Problem> {
+    let refuse = |e| Problem::io(format!("cannot read {}", file.display()), &e);
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(refuse)?;
+    opened.take(PUBLIC_KEY_FILE_LIMIT).read_to_end(&mut bytes).map_err(refuse)?;
+    let public_key = PublicKey::from_spki(&bytes).map_err(|e| {
+        let mut problem = Problem::usage(format!("{} holds no public key", file.display()));
+        problem.code = "key_file_invalid";
+        problem.because(e.to_string()).fix("a SubjectPublicKeyInfo is wanted, as PEM or DER")
+    })?;
+    let would = || Ok(format!("register the {} key {}", public_key.algorithm(), args.name));
+    if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
+        return Ok(exit);
+    }
+    let life = (args.new.purpose, args.new.policy.clone());
+    let key = visit.kms.register_key(visit.caller, &args.name, public_key, life)?;
+    print(visit, &key)
 }
 
 /// `keys import`.
@@ -112,7 +141,7 @@ fn take_in(
     if let Some(exit) = visit.rehearse(Permission::KeyImport, would)? {
         return Ok(exit);
     }
-    let new = wanted(args, Some(algorithm))?;
+    let new = wanted(args, Some(algorithm));
     let key = visit.kms.import_key(visit.caller, name, new, parsed)?;
     warn("copies of this key outside are not guarded: destroy them");
     enter(visit, &key, args)
@@ -126,16 +155,12 @@ fn enter(visit: &Visit<'_>, key: &ManagedKey, args: &NewKeyArgs) -> Result<Exit,
     print(visit, key)
 }
 
-/// The key that is wanted; not in the memory of this process, which ends with the command.
-fn wanted(args: &NewKeyArgs, algorithm: Option<Algorithm>) -> Result<NewKey, Problem> {
-    if args.storage.as_str() == "memory" {
-        return Err(Error::from(Refused::MemoryEndsNow).into());
-    }
-    Ok(NewKey {
+fn wanted(args: &NewKeyArgs, algorithm: Option<Algorithm>) -> NewKey {
+    NewKey {
         purpose: args.purpose,
         algorithm,
         storage: args.storage.clone(),
         policy: args.policy.clone(),
         activate: !args.inactive,
-    })
+    }
 }
