@@ -32,7 +32,7 @@ pub(crate) struct VerifyArgs {
     /// Label or id of the key
     #[arg(value_name = "KEY")]
     pub(crate) key: KeyRef,
-    /// The signature, in the form --encoding says (raw and der: as base64)
+    /// The signature as text; raw and der as base64 or hex
     #[arg(long, value_name = "TEXT", required_unless_present = "signature_file")]
     #[arg(conflicts_with = "signature_file", allow_hyphen_values = true)]
     pub(crate) signature: Option<String>,
@@ -42,9 +42,9 @@ pub(crate) struct VerifyArgs {
     /// What was signed.
     #[command(flatten)]
     pub(crate) message: MessageArgs,
-    /// How the signature is written
-    #[arg(long, default_value = "base64")]
-    pub(crate) encoding: Encoding,
+    /// How the signature is written [default: as it looks]
+    #[arg(long)]
+    pub(crate) encoding: Option<Encoding>,
     /// How it was made.
     #[command(flatten)]
     pub(crate) scheme: SchemeArgs,

@@ -9,6 +9,7 @@ use kms::key::Algorithm;
 use kms::key::KeyRef;
 use kms::key::ManagedKey;
 use kms::key::Purpose;
+use kms::key::Reason;
 use serde::Serialize;
 
 use crate::cli::keys::KeyArgs;
@@ -16,6 +17,7 @@ use crate::cli::keys::KeysCommand;
 use crate::cli::keys::ListArgs;
 use crate::cli::keys::RenameArgs;
 use crate::cli::keys::ShowArgs;
+use crate::commands::keys::moves::Step;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
@@ -33,26 +35,37 @@ use crate::visit::visit;
 /// # Errors
 /// When it did not succeed.
 pub(crate) fn run(context: &Context<'_>, command: &KeysCommand) -> Result<Exit, Problem> {
+    let inside =
+        |work: &dyn Fn(&Visit<'_>) -> Result<Exit, Problem>| visit(context, Stdin::Free, work);
+    let taking = |step: &Step, key: &KeyRef, reason: Option<&Reason>| {
+        inside(&|visit| moves::take(visit, step, key, reason))
+    };
     match command {
         KeysCommand::ListKeyTypes => list_key_types(context),
+        KeysCommand::Add(args) => inside(&|visit| make::add(visit, args)),
         KeysCommand::Import(args) => make::import(context, args),
         KeysCommand::ImportHex(args) => make::import_hex(context, args),
-        KeysCommand::Destroy(args) => moves::destroy(context, args),
+        KeysCommand::List(args) => inside(&|visit| list(visit, args)),
+        KeysCommand::Show(args) => inside(&|visit| show(visit, args)),
+        KeysCommand::Rename(args) => inside(&|visit| rename(visit, args)),
+        KeysCommand::Export(args) => inside(&|visit| export::export(visit, args)),
+        KeysCommand::History(args) => inside(&|visit| history(visit, args)),
+        KeysCommand::Activate(args) => taking(&moves::ACTIVATE, &args.key, args.reason.as_ref()),
+        KeysCommand::Suspend(args) => taking(&moves::SUSPEND, &args.key, Some(&args.reason)),
+        KeysCommand::Reactivate(args) => taking(&moves::REACTIVATE, &args.key, Some(&args.reason)),
+        KeysCommand::Rotate(args) => inside(&|visit| moves::rotate(visit, args)),
+        KeysCommand::CompleteRotation(args) => {
+            taking(&moves::COMPLETE, &args.key, args.reason.as_ref())
+        }
+        KeysCommand::AbortRotation(args) => taking(&moves::ABORT, &args.key, args.reason.as_ref()),
+        KeysCommand::Deactivate(args) => {
+            taking(&moves::DEACTIVATE, &args.key, args.reason.as_ref())
+        }
+        KeysCommand::Archive(args) => taking(&moves::ARCHIVE, &args.key, args.reason.as_ref()),
+        KeysCommand::Migrate(args) => taking(&moves::ARCHIVE, &args.key, args.reason.as_ref()),
         KeysCommand::Delete(args) => moves::delete(context, args),
+        KeysCommand::Destroy(args) => moves::destroy(context, args),
         KeysCommand::Compromise(args) => moves::compromise(context, args),
-        other => visit(context, Stdin::Free, |visit| attend(visit, other)),
-    }
-}
-
-fn attend(visit: &Visit<'_>, command: &KeysCommand) -> Result<Exit, Problem> {
-    match command {
-        KeysCommand::Add(args) => make::add(visit, args),
-        KeysCommand::List(args) => list(visit, args),
-        KeysCommand::Show(args) => show(visit, args),
-        KeysCommand::Rename(args) => rename(visit, args),
-        KeysCommand::Export(args) => export::export(visit, args),
-        KeysCommand::History(args) => history(visit, args),
-        other => moves::run(visit, other),
     }
 }
 
@@ -175,22 +188,4 @@ fn list_key_types(context: &Context<'_>) -> Result<Exit, Problem> {
         table.render_or("none")
     })?;
     Ok(Exit::Ok)
-}
-
-/// A reason where none was given.
-fn reason_or(
-    reason: Option<&kms::key::Reason>,
-    otherwise: &str,
-) -> Result<kms::key::Reason, Problem> {
-    match reason {
-        Some(reason) => Ok(reason.clone()),
-        None => {
-            otherwise.parse().map_err(|e: kms::key::InvalidReason| Problem::usage(e.to_string()))
-        }
-    }
-}
-
-/// The text a severe action is confirmed with: the key as it was named.
-fn object(key: &KeyRef) -> String {
-    key.to_string()
 }

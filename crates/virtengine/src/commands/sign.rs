@@ -187,23 +187,33 @@ fn given_signature(args: &VerifyArgs) -> Result<Vec<u8>, Problem> {
     Ok(bytes)
 }
 
-/// The signature in the algorithm's own bytes; nothing where the text is no such encoding.
-fn decode(given: &[u8], encoding: Encoding) -> Option<Vec<u8>> {
+/// The signature in the algorithm's own bytes; nothing where it is no such encoding. Without an
+/// encoding, what it looks like counts: text or bytes, and for ECDSA also DER or r, s and v.
+fn decode(given: &[u8], encoding: Option<Encoding>) -> Option<Vec<u8>> {
     let text = || std::str::from_utf8(given).ok().map(str::trim);
     let hex = || hex::decode(text()?.trim_start_matches("0x")).ok();
     let base64 = || STANDARD.decode(text()?).ok();
+    let bytes = || hex().or_else(base64).unwrap_or_else(|| given.to_vec());
     match encoding {
-        Encoding::Hex => hex(),
-        Encoding::Base64 => base64(),
-        Encoding::Raw => Some(base64().unwrap_or_else(|| given.to_vec())),
-        Encoding::Der => {
-            let der = |bytes: &[u8]| EcdsaSignature::from_der(bytes).ok();
-            let signature = der(given).or_else(|| der(&base64()?)).or_else(|| der(&hex()?))?;
-            Some(signature.as_bytes().to_vec())
-        }
-        Encoding::Rsv => {
-            let bytes = hex().or_else(base64)?;
-            Some(EcdsaSignature::from_rsv(&bytes).ok()?.0.as_bytes().to_vec())
+        Some(Encoding::Hex) => hex(),
+        Some(Encoding::Base64) => base64(),
+        Some(Encoding::Raw) => Some(bytes()),
+        Some(Encoding::Der) => der(given).or_else(|| der(&bytes())),
+        Some(Encoding::Rsv) => rsv(&bytes()),
+        None => {
+            let bytes = bytes();
+            if bytes.len() == 64 {
+                return Some(bytes); // Ed25519, or r and s
+            }
+            der(&bytes).or_else(|| rsv(&bytes)).or(Some(bytes))
         }
     }
+}
+
+fn der(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(EcdsaSignature::from_der(bytes).ok()?.as_bytes().to_vec())
+}
+
+fn rsv(bytes: &[u8]) -> Option<Vec<u8>> {
+    Some(EcdsaSignature::from_rsv(bytes).ok()?.0.as_bytes().to_vec())
 }

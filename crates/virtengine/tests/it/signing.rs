@@ -31,6 +31,9 @@ fn every_algorithm_signs_and_verifies_in_each_of_its_encodings() {
             let verify = ["verify", algorithm, "--signature", signature, "--encoding", encoding];
             let good = home.json(&[&verify[..], &["--in", &message]].concat());
             assert_eq!(good, json!({"valid": true}));
+            // Without an encoding, what it looks like counts.
+            let good = home.run(&[&verify[..4], &["--in", &message]].concat()).expect(0);
+            assert_eq!(good.text(), "valid\n");
             let bad = home.run(&[&verify[..], &["--in", &other, "-o", "json"]].concat()).expect(8);
             assert_eq!(bad.json(), json!({"valid": false}));
         }
@@ -53,6 +56,9 @@ fn signature_alone_comes_out_without_json() {
     assert_eq!(hex.text(), format!("{}\n", hex::encode(&raw.stdout)));
     let der = home.command(&["sign", "k", "--in", "-", "--encoding", "der"]).stdin("abc").run();
     let file = home.write("sig.der", der.expect(0).stdout);
+    let raw_file = home.write("sig.raw", &raw.stdout);
+    let verify = ["verify", "k", "--signature-file", &raw_file];
+    home.command(&verify).stdin("abc").run().expect(0);
     let verify = ["verify", "k", "--signature-file", &file, "--encoding", "der"];
     assert_eq!(home.command(&verify).stdin("abc").run().expect(0).text(), "valid\n");
     assert_eq!(home.command(&verify).stdin("abd").run().expect(8).text(), "NOT valid\n");

@@ -1,6 +1,7 @@
 //! Keys that move through their life.
 
 use kms::access::Permission;
+use kms::key::InvalidReason;
 use kms::key::KeyRef;
 use kms::key::ManagedKey;
 use kms::key::Reason;
@@ -9,11 +10,9 @@ use kms::manager::KeyLifecycleManager;
 
 use crate::cli::keys::DeleteArgs;
 use crate::cli::keys::DestroyArgs;
-use crate::cli::keys::KeysCommand;
+use crate::cli::keys::MoveArgs;
 use crate::cli::keys::ReasonedArgs;
-use crate::commands::keys::object;
 use crate::commands::keys::print;
-use crate::commands::keys::reason_or;
 use crate::confirm;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -24,27 +23,6 @@ use crate::secrets::Stdin;
 use crate::visit::Visit;
 use crate::visit::visit;
 
-/// Carries out a move that needs no confirmation.
-///
-/// # Errors
-/// When the move is not allowed.
-pub(crate) fn run(visit: &Visit<'_>, command: &KeysCommand) -> Result<Exit, Problem> {
-    let (step, key, reason) = match command {
-        KeysCommand::Activate(args) => (ACTIVATE, &args.key, args.reason.as_ref()),
-        KeysCommand::Suspend(args) => (SUSPEND, &args.key, Some(&args.reason)),
-        KeysCommand::Reactivate(args) => (REACTIVATE, &args.key, Some(&args.reason)),
-        KeysCommand::Rotate(args) => return rotate(visit, &args.key, args.reason.as_ref()),
-        KeysCommand::CompleteRotation(args) => (COMPLETE, &args.key, args.reason.as_ref()),
-        KeysCommand::AbortRotation(args) => (ABORT, &args.key, args.reason.as_ref()),
-        KeysCommand::Deactivate(args) => (DEACTIVATE, &args.key, args.reason.as_ref()),
-        KeysCommand::Archive(args) => (ARCHIVE, &args.key, args.reason.as_ref()),
-        KeysCommand::Migrate(args) => (ARCHIVE, &args.key, args.reason.as_ref()),
-        KeysCommand::Compromise(args) => (COMPROMISE, &args.key, Some(&args.reason)),
-        other => return Err(Problem::usage(format!("{other:?} is no move"))),
-    };
-    take(visit, &step, key, &reason_or(reason, step.verb)?)
-}
-
 /// `keys delete`: orders the destruction of each key.
 ///
 /// # Errors
@@ -54,7 +32,7 @@ pub(crate) fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<Exit, P
     confirm::mild(context.global, &format!("Order the destruction of {}?", names.join(", ")))?;
     visit(context, Stdin::Free, |visit| {
         for key in &args.keys {
-            take(visit, &SCHEDULE, key, &args.reason)?;
+            take(visit, &SCHEDULE, key, Some(&args.reason))?;
             say(&format!("to keep it: virtengine keys destroy {key} --cancel --reason …"));
         }
         Ok(Exit::Ok)
@@ -72,10 +50,10 @@ pub(crate) fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit,
         (false, false) => SCHEDULE,
     };
     if !args.cancel {
-        let name = object(&args.key);
+        let name = args.key.to_string();
         confirm::severe(context.global, &format!("{} {name}", step.verb), &name)?;
     }
-    visit(context, Stdin::Free, |visit| take(visit, &step, &args.key, &args.reason))
+    visit(context, Stdin::Free, |visit| take(visit, &step, &args.key, Some(&args.reason)))
 }
 
 /// `keys compromise`.
@@ -83,13 +61,13 @@ pub(crate) fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit,
 /// # Errors
 /// When it is not confirmed or not allowed.
 pub(crate) fn compromise(context: &Context<'_>, args: &ReasonedArgs) -> Result<Exit, Problem> {
-    let name = object(&args.key);
+    let name = args.key.to_string();
     confirm::severe(context.global, &format!("mark {name} as compromised"), &name)?;
-    visit(context, Stdin::Free, |visit| take(visit, &COMPROMISE, &args.key, &args.reason))
+    visit(context, Stdin::Free, |visit| take(visit, &COMPROMISE, &args.key, Some(&args.reason)))
 }
 
 /// A move: how it is called, what it needs, and the call.
-struct Step {
+pub(crate) struct Step {
     verb: &'static str,
     needs: Permission,
     call: Call,
@@ -97,31 +75,31 @@ struct Step {
 
 type Call = fn(&KeyLifecycleManager<'_>, &KeyRef, &Reason) -> Result<ManagedKey, Error>;
 
-const ACTIVATE: Step =
+pub(crate) const ACTIVATE: Step =
     Step { verb: "activate", needs: Permission::KeyCreate, call: |l, k, r| l.activate_key(k, r) };
-const SUSPEND: Step =
+pub(crate) const SUSPEND: Step =
     Step { verb: "suspend", needs: Permission::KeySuspend, call: |l, k, r| l.suspend_key(k, r) };
-const REACTIVATE: Step = Step {
+pub(crate) const REACTIVATE: Step = Step {
     verb: "reactivate",
     needs: Permission::KeyCreate,
     call: |l, k, r| l.reactivate_key(k, r),
 };
-const COMPLETE: Step = Step {
+pub(crate) const COMPLETE: Step = Step {
     verb: "complete the rotation of",
     needs: Permission::KeyRotate,
     call: |l, k, r| l.complete_rotation(k, r),
 };
-const ABORT: Step = Step {
+pub(crate) const ABORT: Step = Step {
     verb: "abort the rotation of",
     needs: Permission::KeyRotate,
     call: |l, k, r| l.abort_rotation(k, r),
 };
-const DEACTIVATE: Step = Step {
+pub(crate) const DEACTIVATE: Step = Step {
     verb: "deactivate",
     needs: Permission::KeyRotate,
     call: |l, k, r| l.deactivate_key(k, r),
 };
-const ARCHIVE: Step =
+pub(crate) const ARCHIVE: Step =
     Step { verb: "archive", needs: Permission::KeyRotate, call: |l, k, r| l.archive_key(k, r) };
 const COMPROMISE: Step = Step {
     verb: "mark as compromised",
@@ -144,7 +122,16 @@ const DESTROY_NOW: Step = Step {
     call: |l, k, r| l.destroy_now(k, r),
 };
 
-fn take(visit: &Visit<'_>, step: &Step, key: &KeyRef, reason: &Reason) -> Result<Exit, Problem> {
+/// Takes a step; without a reason of the person's own, the step's name stands as one.
+///
+/// # Errors
+/// When the step is not allowed.
+pub(crate) fn take(
+    visit: &Visit<'_>,
+    step: &Step,
+    key: &KeyRef,
+    reason: Option<&Reason>,
+) -> Result<Exit, Problem> {
     let would = || {
         let key = visit.key(key)?;
         Ok(format!("{} {} (now {})", step.verb, key.label, key.state))
@@ -152,20 +139,32 @@ fn take(visit: &Visit<'_>, step: &Step, key: &KeyRef, reason: &Reason) -> Result
     if let Some(exit) = visit.rehearse(step.needs, would)? {
         return Ok(exit);
     }
-    let key = (step.call)(&visit.kms.lifecycle(visit.caller), key, reason)?;
+    let reason = reason_or(reason, step.verb)?;
+    let key = (step.call)(&visit.kms.lifecycle(visit.caller), key, &reason)?;
     print(visit, &key)
 }
 
-fn rotate(visit: &Visit<'_>, key: &KeyRef, reason: Option<&Reason>) -> Result<Exit, Problem> {
-    let would = || Ok(format!("rotate {}", visit.key(key)?.label));
+/// `keys rotate`.
+///
+/// # Errors
+/// When the key may not be rotated.
+pub(crate) fn rotate(visit: &Visit<'_>, args: &MoveArgs) -> Result<Exit, Problem> {
+    let would = || Ok(format!("rotate {}", visit.key(&args.key)?.label));
     if let Some(exit) = visit.rehearse(Permission::KeyRotate, would)? {
         return Ok(exit);
     }
-    let reason = reason_or(reason, "rotate")?;
+    let reason = reason_or(args.reason.as_ref(), "rotate")?;
     let successor =
-        spin("making the successor", || visit.kms.rotate_key(visit.caller, key, &reason))?;
+        spin("making the successor", || visit.kms.rotate_key(visit.caller, &args.key, &reason))?;
     if let Some(old) = successor.predecessor {
         say(&format!("the old key is {old}; end its use: virtengine keys complete-rotation {old}"));
     }
     print(visit, &successor)
+}
+
+fn reason_or(reason: Option<&Reason>, otherwise: &str) -> Result<Reason, Problem> {
+    match reason {
+        Some(reason) => Ok(reason.clone()),
+        None => otherwise.parse().map_err(|e: InvalidReason| Problem::usage(e.to_string())),
+    }
 }
