@@ -1,6 +1,8 @@
 //! The project's own chores: `cargo xtask ci`, `campaign`, `bench`.
 
+mod bench;
 mod ci;
+mod home;
 mod shell;
 mod tools;
 
@@ -9,6 +11,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci                      installs what the tests need (or prints how), then checks and tests all
+  bench [NAME...] [--json] prints ratios against named opponents; needs an optimised build
   tools                   only the first part of that
 ";
 
@@ -18,6 +21,7 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["ci"] => ci::run(),
         ["tools"] => tools::ensure(),
+        ["bench", names @ ..] => bench::main(names),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

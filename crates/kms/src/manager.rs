@@ -144,7 +144,7 @@ impl KeyManager {
         match name.as_str() {
             "file" => Ok(&self.file),
             "memory" => Ok(&self.memory),
-            keys::OFFLINE => Err(Refused::KeptElsewhere.into()),
+            StorageName::OFFLINE => Err(Refused::KeptElsewhere.into()),
             other => Err(Refused::StorageNotFound(other.to_owned()).into()),
         }
     }

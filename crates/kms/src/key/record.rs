@@ -34,6 +34,14 @@ pub enum Origin {
 pub struct StorageName(Box<str>);
 
 impl StorageName {
+    /// The storage of keys whose private half is elsewhere.
+    pub const OFFLINE: &str = "offline";
+
+    /// [`Self::OFFLINE`] as a name.
+    pub fn offline() -> Self {
+        Self(Self::OFFLINE.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

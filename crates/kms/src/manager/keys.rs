@@ -17,6 +17,7 @@ use crate::key::Origin;
 use crate::key::PolicyName;
 use crate::key::PublicKey;
 use crate::key::Purpose;
+use crate::key::StorageName;
 use crate::lifecycle;
 use crate::lifecycle::Context;
 use crate::lifecycle::KeyLifecyclePolicy;
@@ -36,9 +37,6 @@ use crate::storage;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::time::Timestamp;
-
-/// The storage of keys whose private half is elsewhere.
-pub(crate) const OFFLINE: &str = "offline";
 
 impl KeyManager {
     /// Makes a key pair and its record; both are durable on return. Active at once unless the
@@ -133,7 +131,7 @@ impl KeyManager {
             let grant = way.authorize(Permission::KeyCreate, &Target::NewKey { label, purpose })?;
             let _held = self.hold_label(label)?;
             self.check_unknown(&public_key)?;
-            let storage = OFFLINE.parse().expect("`offline` names a storage");
+            let storage = StorageName::offline();
             let algorithm = Some(public_key.algorithm());
             let new = NewKey { purpose, algorithm, storage, policy, activate: false };
             let policy = self.policy_for(&new)?;
