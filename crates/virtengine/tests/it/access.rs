@@ -134,3 +134,16 @@ fn home_is_made_once_and_missed_by_name() {
         .expect(3);
     assert_eq!(run.problem()["code"], "no_home");
 }
+
+#[test]
+fn who_calls_must_be_said_once_there_are_two_administrators() {
+    let home = Home::new();
+    let file = home.write("bob", OTHER);
+    let add = ["principal", "add", "bob", "--role", "admin", "--new-passphrase-file", &file];
+    home.run(&add).expect(0);
+    let problem = home.refused(&["keys", "list"], 2);
+    assert_eq!(problem["advice"][0], "add --as PRINCIPAL, or set VIRTENGINE_PRINCIPAL");
+    home.command(&["keys", "list"]).env("VIRTENGINE_PRINCIPAL", "alice").run().expect(0);
+    home.run(&["principal", "disable", "bob", "--as", "alice"]).expect(0);
+    home.run(&["keys", "list", "--as", "alice"]).expect(0);
+}
