@@ -8,6 +8,7 @@ mod acknowledged;
 mod check;
 mod kill;
 mod power_cut;
+mod round;
 mod syscalls;
 mod worker;
 
@@ -16,11 +17,19 @@ use std::time::Instant;
 
 use crate::shell::Outcome;
 
-/// How much to do: `ci` is sized for every change, `full` for a release.
+/// How much to do: `Ci` is sized for every change, `Full` for a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Size {
     Ci,
     Full,
+}
+
+/// What to do of a campaign.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Plan {
+    pub(crate) size: Size,
+    /// The first round; those before are left out.
+    pub(crate) from: usize,
 }
 
 /// What one campaign did and found.
@@ -34,30 +43,56 @@ pub(crate) struct Tally {
     pub(crate) losses: Vec<String>,
 }
 
-const NAMES: [&str; 4] = ["power-cut-ext4", "power-cut-xfs", "kill-9", "system-calls"];
-
-/// Runs the campaigns named (all, if none is) at their full size.
-pub(crate) fn main(words: &[&str]) -> Outcome {
-    let json = words.contains(&"--json");
-    let size = if words.contains(&"--ci") { Size::Ci } else { Size::Full };
-    let named: Vec<&str> = words.iter().copied().filter(|word| !word.starts_with("--")).collect();
-    if let Some(unknown) = named.iter().find(|name| !NAMES.contains(name)) {
-        return Err(format!("no campaign `{unknown}`; there are {}", NAMES.join(", ")));
+impl Tally {
+    /// Takes in what came of round `round`, and tells at once what was lost.
+    pub(crate) fn add(&mut self, round: &str, acknowledged: usize, losses: Vec<String>) {
+        self.points += 1;
+        self.acknowledged += acknowledged;
+        for loss in losses {
+            let loss = format!("{round}: {loss}");
+            eprintln!("LOST {loss}");
+            self.losses.push(loss);
+        }
+        if self.points.is_multiple_of(100) {
+            let (points, lost) = (self.points, self.losses.len());
+            eprintln!("{round}: {points} points, {} acknowledged, {lost} lost", self.acknowledged);
+        }
     }
-    let chosen = NAMES.iter().filter(|name| named.is_empty() || named.contains(name));
-    for name in chosen {
-        run(name, size, json)?;
-    }
-    Ok(())
 }
 
-fn run(name: &str, size: Size, json: bool) -> Outcome {
+const NAMES: [&str; 4] = ["power-cut-ext4", "power-cut-xfs", "kill-9", "system-calls"];
+
+/// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
+pub(crate) fn main(words: &[&str]) -> Outcome {
+    let mut plan = Plan { size: Size::Full, from: 0 };
+    let (mut json, mut named) = (false, Vec::new());
+    let mut words = words.iter().copied();
+    while let Some(word) = words.next() {
+        match word {
+            "--json" => json = true,
+            "--ci" => plan.size = Size::Ci,
+            "--from" => plan.from = number(words.next())?,
+            name if NAMES.contains(&name) => named.push(name),
+            other => return Err(format!("no campaign `{other}`; there are {}", NAMES.join(", "))),
+        }
+    }
+    let chosen = NAMES.iter().filter(|name| named.is_empty() || named.contains(name));
+    let outcomes: Vec<Outcome> = chosen.map(|name| run(name, plan, json)).collect();
+    outcomes.into_iter().collect()
+}
+
+fn number(word: Option<&str>) -> Outcome<usize> {
+    word.and_then(|word| word.parse().ok()).ok_or_else(|| "--from takes a number".to_owned())
+}
+
+fn run(name: &str, plan: Plan, json: bool) -> Outcome {
+    eprintln!("== campaign {name}");
     let started = Instant::now();
     let tally = match name {
-        "power-cut-ext4" => power_cut::run(power_cut::FileSystem::Ext4, size)?,
-        "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, size)?,
-        "kill-9" => kill::run(size)?,
-        _ => syscalls::run(size)?,
+        "power-cut-ext4" => power_cut::run(power_cut::FileSystem::Ext4, plan)?,
+        "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, plan)?,
+        "kill-9" => Some(kill::run(plan)?),
+        _ => syscalls::run(plan)?,
     };
     let Some(tally) = tally else { return Ok(()) };
     let (points, acknowledged, losses) = (tally.points, tally.acknowledged, tally.losses.len());
@@ -68,9 +103,23 @@ fn run(name: &str, size: Size, json: bool) -> Outcome {
              \"losses\":{losses},\"seconds\":{seconds}}}"
         );
     } else {
-        println!("{name}: {points} points, {acknowledged} acknowledged, {losses} lost, {seconds} s");
+        println!(
+            "{name}: {points} points, {acknowledged} acknowledged, {losses} lost, {seconds} s"
+        );
     }
-    if tally.losses.is_empty() { Ok(()) } else { Err(tally.losses.join("\n")) }
+    if tally.losses.is_empty() {
+        return Ok(());
+    }
+    Err(format!("{name}: {losses} lost\n{}", tally.losses.join("\n")))
+}
+
+/// What a machine that lacks something says: loudly, and in CI as a failure.
+pub(crate) fn skipped(why: &str) -> Outcome<Option<Tally>> {
+    if std::env::var_os("CI").is_some() {
+        return Err(why.to_owned());
+    }
+    eprintln!("SKIPPED: {why}");
+    Ok(None)
 }
 
 /// The process that is cut off; started by the campaigns, not by people.

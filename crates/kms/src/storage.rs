@@ -46,6 +46,7 @@ pub use file::PARSED_KEYS;
 pub use memory::MemoryStorage;
 pub use seal::Keystore;
 pub use seal::NewSlot;
+pub(crate) use seal::ORPHANS;
 pub use seal::Orphan;
 pub use seal::Rotation;
 pub use seal::SlotId;

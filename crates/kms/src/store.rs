@@ -21,6 +21,7 @@ mod seal;
 mod sql;
 mod transaction;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::path::PathBuf;
@@ -94,6 +95,8 @@ struct Inner {
     sum: Sum,
     /// The next outgoing record's place.
     next_position: i64,
+    /// The places of the outgoing records that are not known to be in the log.
+    waiting: BTreeSet<i64>,
     /// Outgoing records up to here are in the log; the next transaction removes them.
     cleared_to: i64,
     /// A commit's sync failed, so nobody knows what is on the disk.
@@ -189,17 +192,20 @@ impl Store {
     /// [`StoreError::Tampered`] if one is not what was put there.
     pub fn pending_outbox(&self) -> Result<Vec<Outgoing>, StoreError> {
         let inner = self.inner();
-        rows::outbox(&inner.connection, &inner.seal, inner.cleared_to)
+        let mut pending = rows::outbox(&inner.connection, &inner.seal)?;
+        pending.retain(|outgoing| inner.waiting.contains(&outgoing.position));
+        Ok(pending)
     }
 
-    /// Says that the outgoing records up to and with `position` are durable in the audit log. They
-    /// are removed with the next transaction, or by [`Store::close`]; a crash before that leaves
-    /// them pending, so whoever appends them again looks for their `rid` first.
+    /// Says that the outgoing record at `position` is durable in the audit log; says nothing of
+    /// those before it, whose callers may be slower. It is removed with a later transaction, or by
+    /// [`Store::close`]; a crash before that leaves it pending, so whoever appends it again looks
+    /// for its `rid` first.
     pub fn clear_outbox(&self, position: i64) {
         let mut inner = self.inner();
-        // Not beyond what was ever given out, or a record yet to come would go with them.
-        let last = inner.next_position.saturating_sub(1);
-        inner.cleared_to = inner.cleared_to.max(position.min(last));
+        inner.waiting.remove(&position);
+        let first_waiting = inner.waiting.first().copied();
+        inner.cleared_to = first_waiting.unwrap_or(inner.next_position).saturating_sub(1);
     }
 
     /// Carries out `change` as one transaction: all of it is durable when this returns `Ok`, and
@@ -264,12 +270,13 @@ impl Store {
             sql::quick_check(&connection)?;
         }
         let found = header::read(&connection, &seal, migrations.len())?;
-        let (sum, last_position) = rows::check_all(&connection, &seal)?;
+        let (sum, waiting) = rows::check_all(&connection, &seal)?;
         found.check(&seal, &sum)?;
         let schema = header::migrate(&mut connection, &seal, (found.schema, &sum), migrations)?;
-        let next_position = last_position.saturating_add(1);
+        let next_position = waiting.last().copied().unwrap_or(0).saturating_add(1);
         let (cleared_to, given_up) = (0, false);
-        let inner = Inner { connection, seal, schema, sum, next_position, cleared_to, given_up };
+        let inner =
+            Inner { connection, seal, schema, sum, next_position, waiting, cleared_to, given_up };
         Ok(Self { path: path.to_owned(), inner: Mutex::new(inner) })
     }
 
@@ -294,6 +301,7 @@ impl Inner {
         transaction.reseal()?;
         match transaction.commit() {
             Ok((sum, next_position)) => {
+                self.waiting.extend(self.next_position..next_position);
                 (self.sum, self.next_position, self.cleared_to) = (sum, next_position, 0);
                 Ok(result)
             }

@@ -4,16 +4,22 @@
 //! milliseconds; mounting it again replays the journal. Needs root. Only what was read from the
 //! worker before the cut counts as acknowledged.
 
+use std::io::Write;
 use std::path::Path;
 use std::path::PathBuf;
+use std::process::Child;
 use std::process::Command;
+use std::process::Stdio;
 
-use super::Size;
-use super::Tally;
-use super::acknowledged::Acknowledged;
-use super::check;
-use super::kill::cut_short;
-use super::worker;
+use crate::campaign::Plan;
+use crate::campaign::Size;
+use crate::campaign::Tally;
+use crate::campaign::acknowledged::Acknowledged;
+use crate::campaign::check;
+use crate::campaign::round::CUTS_PER_HOME;
+use crate::campaign::round::cut_short;
+use crate::campaign::skipped;
+use crate::campaign::worker;
 use crate::shell::Outcome;
 use crate::shell::which;
 
@@ -24,36 +30,33 @@ pub(crate) enum FileSystem {
     Xfs,
 }
 
-/// A home is used for so many cuts before a fresh one, so that checking stays quick.
-const CUTS_PER_HOME: usize = 25;
-
-pub(crate) fn run(kind: FileSystem, size: Size) -> Outcome<Option<Tally>> {
-    let cuts = if size == Size::Ci { 200 } else { 5_000 };
+pub(crate) fn run(kind: FileSystem, plan: Plan) -> Outcome<Option<Tally>> {
+    let cuts = if plan.size == Size::Ci { 200 } else { 5_000 };
     let base = tempfile::tempdir().map_err(|error| error.to_string())?;
     let disk = match Disk::new(kind, base.path()) {
         Ok(disk) => disk,
-        Err(reason) if std::env::var_os("CI").is_none() => {
-            eprintln!("SKIPPED: power cuts on {kind:?} need root and loop devices: {reason}");
-            return Ok(None);
+        Err(reason) => {
+            return skipped(&format!(
+                "power cuts on {kind:?} need root and loop devices: {reason}"
+            ));
         }
-        Err(reason) => return Err(format!("power cuts on {kind:?}: {reason}")),
     };
     let mut tally = Tally::default();
     let mut known = Acknowledged::default();
-    let mut home = PathBuf::new();
-    for round in 0..cuts {
-        if round % CUTS_PER_HOME == 0 {
+    let mut home = disk.mounted.join("home");
+    for round in plan.from..cuts {
+        if round % CUTS_PER_HOME == 0 || round == plan.from {
             _ = std::fs::remove_dir_all(&home);
             home = disk.mounted.join(format!("home-{round}"));
             known = Acknowledged::default();
             worker::init(&home)?;
-            run_quietly(Command::new("sync").arg("-f").arg(&disk.mounted))?;
         }
-        tally.acknowledged += cut_short(&home, round, &mut known, |_| disk.cut())?;
+        let switch = disk.switch()?;
+        let (acknowledged, mut losses) =
+            cut_short(&home, round, &mut known, |_| switch.cut_power())?;
         disk.mount_again()?;
-        tally.points += 1;
-        let losses = check::check(&home, &known)?;
-        tally.losses.extend(losses.into_iter().map(|loss| format!("cut {round}: {loss}")));
+        losses.extend(check::check(&home, &known)?);
+        tally.add(&format!("cut {round}"), acknowledged, losses);
     }
     Ok(Some(tally))
 }
@@ -64,18 +67,22 @@ struct Disk {
     mounted: PathBuf,
 }
 
+/// The process that cuts the power, ready to: what is acknowledged while a process starts would
+/// not count.
+struct Switch(Child);
+
 impl Disk {
     fn new(kind: FileSystem, base: &Path) -> Outcome<Self> {
         let disk = Self { image: base.join("image"), mounted: base.join("mounted") };
         let file = std::fs::File::create(&disk.image).map_err(|error| error.to_string())?;
         file.set_len(400 << 20).map_err(|error| error.to_string())?;
         std::fs::create_dir(&disk.mounted).map_err(|error| error.to_string())?;
-        let (make, quiet) = match kind {
-            FileSystem::Ext4 => ("mkfs.ext4", "-q"),
-            FileSystem::Xfs => ("mkfs.xfs", "-q"),
+        let make = match kind {
+            FileSystem::Ext4 => "mkfs.ext4",
+            FileSystem::Xfs => "mkfs.xfs",
         };
         let make = which(make).ok_or_else(|| format!("{make} is missing"))?;
-        run_quietly(Command::new(make).arg(quiet).arg(&disk.image))?;
+        run_quietly(Command::new(make).arg("-q").arg(&disk.image))?;
         disk.mount()?;
         Ok(disk)
     }
@@ -84,15 +91,32 @@ impl Disk {
         run_quietly(Command::new("mount").arg("-o").arg("loop").arg(&self.image).arg(&self.mounted))
     }
 
-    /// Cuts the power: nothing more reaches the image, and the journal is not flushed.
-    fn cut(&self) -> Outcome {
+    fn switch(&self) -> Outcome<Switch> {
         let program = which("xfs_io").ok_or("xfs_io is missing")?;
-        run_quietly(Command::new(program).args(["-x", "-c", "shutdown"]).arg(&self.mounted))
+        let mut command = Command::new(program);
+        command.arg("-x").arg(&self.mounted).stdin(Stdio::piped());
+        command.stdout(Stdio::null()).stderr(Stdio::piped());
+        command.spawn().map(Switch).map_err(|error| format!("xfs_io does not start: {error}"))
     }
 
     fn mount_again(&self) -> Outcome {
         run_quietly(Command::new("umount").arg(&self.mounted))?;
         self.mount()
+    }
+}
+
+impl Switch {
+    /// Cuts the power: nothing more reaches the image, and the journal is not flushed.
+    fn cut_power(mut self) -> Outcome {
+        let mut stdin = self.0.stdin.take().ok_or("xfs_io has no input")?;
+        stdin.write_all(b"shutdown\nquit\n").map_err(|error| error.to_string())?;
+        drop(stdin);
+        let answer = self.0.wait_with_output().map_err(|error| error.to_string())?;
+        let said = String::from_utf8_lossy(&answer.stderr);
+        if answer.status.success() && said.is_empty() {
+            return Ok(());
+        }
+        Err(format!("the power was not cut: {}", said.trim()))
     }
 }
 

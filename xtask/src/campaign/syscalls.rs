@@ -1,170 +1,211 @@
 //! Every effect in turn: the n-th system call of one kind fails or ends the process, for every n.
 //!
-//! `strace` injects into the real binary, so the log, the key files and the database are all met.
+//! `strace` injects into a worker that does one operation, so the log, the key files and the
+//! database are all met, and the opening and closing of the home around it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
-use super::Size;
-use super::Tally;
-use super::acknowledged::Acknowledged;
-use super::acknowledged::Line;
-use super::check;
-use super::worker;
+use crate::campaign::Plan;
+use crate::campaign::Size;
+use crate::campaign::Tally;
+use crate::campaign::acknowledged::Acknowledged;
+use crate::campaign::acknowledged::Line;
+use crate::campaign::check;
+use crate::campaign::skipped;
+use crate::campaign::worker;
 use crate::shell::Outcome;
-use crate::shell::cargo;
-use crate::shell::root;
 use crate::shell::which;
 
 /// The system calls by which anything reaches the disk.
-const CALLS: [&str; 11] = [
-    "write", "pwrite64", "fsync", "fdatasync", "rename", "renameat2", "unlink", "unlinkat",
-    "fallocate", "ftruncate", "openat2",
+const CALLS: [&str; 16] = [
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "unlink",
+    "unlinkat",
+    "fallocate",
+    "ftruncate",
+    "fchmod",
+    "openat",
+    "openat2",
+    "read",
+    "pread64",
 ];
 
 /// What is done to the n-th call.
 const FAULTS: [&str; 3] = ["signal=KILL", "error=EIO", "error=ENOSPC"];
 
-/// The operations that are cut short; `KEY` is a key that exists.
-const OPERATIONS: [(&str, &[&str]); 5] = [
-    ("create", &["keys", "add", "fresh", "--algo", "p256"]),
-    ("sign", &["sign", "KEY", "--in", "MESSAGE", "--encoding", "hex"]),
-    ("rotate", &["keys", "rotate", "KEY", "--reason", "due"]),
-    ("suspend", &["keys", "suspend", "KEY", "--reason", "stop"]),
-    ("principal", &["principal", "add", "bob", "--role", "auditor", "--new-passphrase-file", "NEW"]),
-];
+/// The points of a run that is sized for every change.
+const CI_POINTS: usize = 150;
+/// A worker that takes longer hangs.
+const SECONDS: &str = "60";
 
-pub(crate) fn run(size: Size) -> Outcome<Option<Tally>> {
-    let strace = which("strace").ok_or("strace is missing")?;
+pub(crate) fn run(plan: Plan) -> Outcome<Option<Tally>> {
+    let Some(strace) = which("strace") else { return skipped("strace is missing") };
     let bench = Bench::new(strace)?;
-    // Every point in the full campaign; every seventh, of all kinds, for each change.
-    let stride = if size == Size::Ci { 7 } else { 1 };
+    let points = bench.points()?;
+    let stride = match plan.size {
+        Size::Full => 1,
+        Size::Ci => points.len().div_ceil(CI_POINTS) | 1, // odd, so that all kinds of fault are met
+    };
+    eprintln!("system-calls: {} points, every {stride}th", points.len());
     let mut tally = Tally::default();
-    let mut point = 0_usize;
-    for (name, arguments) in OPERATIONS {
-        for call in CALLS {
-            for fault in FAULTS {
-                for nth in 1.. {
-                    point += 1;
-                    if point % stride != 0 && nth > 1 {
-                        if nth > 200 {
-                            break;
-                        }
-                        continue;
-                    }
-                    let Some(shot) = bench.shoot(arguments, call, fault, nth)? else { break };
-                    tally.points += 1;
-                    tally.acknowledged += usize::from(shot.succeeded);
-                    let place = format!("{name}: {call} number {nth}, {fault}");
-                    let losses = shot.losses.into_iter().map(|loss| format!("{place}: {loss}"));
-                    tally.losses.extend(losses);
-                }
-            }
+    for (number, point) in points.iter().enumerate().skip(plan.from).step_by(stride) {
+        if let Some(shot) = bench.shoot(point)? {
+            tally.add(&format!("{number} {}", point.name()), shot.acknowledged, shot.losses);
         }
     }
     Ok(Some(tally))
 }
 
+/// One call of one operation, and what is done to it.
+struct Point {
+    operation: &'static str,
+    call: &'static str,
+    nth: usize,
+    fault: &'static str,
+}
+
+impl Point {
+    fn name(&self) -> String {
+        format!("{}: {} number {}, {}", self.operation, self.call, self.nth, self.fault)
+    }
+}
+
 struct Shot {
-    succeeded: bool,
+    acknowledged: usize,
     losses: Vec<String>,
 }
 
 struct Bench {
     strace: PathBuf,
-    binary: PathBuf,
     directory: tempfile::TempDir,
     known: Acknowledged,
 }
 
 impl Bench {
     fn new(strace: PathBuf) -> Outcome<Self> {
-        let this = std::env::current_exe().map_err(|error| error.to_string())?;
-        let built = this.parent().ok_or("the program stands in no directory")?;
-        let mut build = cargo(["build", "--quiet", "--package", "virtengine"]);
-        if built.ends_with("release") {
-            build.arg("--release");
-        }
-        let status = build.current_dir(root()).status().map_err(|error| error.to_string())?;
-        if !status.success() {
-            return Err("the binary does not build".to_owned());
-        }
         let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
         let home = directory.path().join("base");
         worker::init(&home)?;
         let mut known = Acknowledged::default();
-        known.add(worker::make_key(&home)?);
-        for (name, text) in [("MESSAGE", "message"), ("NEW", "another long passphrase")] {
-            write(&directory.path().join(name), text)?;
+        for line in worker::prepare(&home).map_err(|error| error.to_string())? {
+            known.add(line);
         }
-        write(&directory.path().join("PASSPHRASE"), worker::PASSPHRASE)?;
-        Ok(Self { strace, binary: built.join("virtengine"), directory, known })
+        Ok(Self { strace, directory, known })
     }
 
-    /// Runs one operation on a copy of the home with one fault; `None` when the n-th call did not
-    /// happen any more.
-    fn shoot(&self, words: &[&str], call: &str, fault: &str, nth: usize) -> Outcome<Option<Shot>> {
-        let home = self.directory.path().join("shot");
-        _ = std::fs::remove_dir_all(&home);
-        let base = self.directory.path().join("base");
-        execute(Command::new("cp").arg("-a").arg(base).arg(&home))?;
-        let trace = self.directory.path().join("trace");
-        let answer = Command::new(&self.strace)
-            .args(["-f", "-qq", "-o"])
-            .arg(&trace)
-            .args(["-e", &format!("trace={call}")])
-            .args(["-e", &format!("inject={call}:{fault}:when={nth}")])
-            .arg(&self.binary)
-            .arg("--home")
-            .arg(&home)
-            .arg("--passphrase-file")
-            .arg(self.directory.path().join("PASSPHRASE"))
-            .args(["-o", "json"])
-            .args(words.iter().map(|word| self.word(word)))
-            .output()
-            .map_err(|error| format!("strace does not start: {error}"))?;
-        let traced = std::fs::read_to_string(&trace).map_err(|error| error.to_string())?;
-        let fired = traced.contains("(INJECTED)") || traced.contains("killed by SIGKILL");
-        if !fired {
+    /// Every call that any thread of any operation makes, each with every fault.
+    fn points(&self) -> Outcome<Vec<Point>> {
+        let mut points = Vec::new();
+        for operation in worker::OPERATIONS {
+            let home = self.fresh_home()?;
+            let answer = self.traced(&home, operation, &[format!("trace={}", CALLS.join(","))])?;
+            if !answer.status.success() {
+                return Err(format!("{operation} does not work: {}", said(&answer)));
+            }
+            for (call, count) in counted(&self.trace()?) {
+                let all = (1..=count).flat_map(|nth| FAULTS.map(|fault| (nth, fault)));
+                points.extend(all.map(|(nth, fault)| Point { operation, call, nth, fault }));
+            }
+        }
+        Ok(points)
+    }
+
+    /// Runs one operation on a copy of the home with one fault; `None` when the call did not
+    /// happen this time.
+    fn shoot(&self, point: &Point) -> Outcome<Option<Shot>> {
+        let home = self.fresh_home()?;
+        let Point { operation, call, nth, fault } = point;
+        let inject = [format!("trace={call}"), format!("inject={call}:{fault}:when={nth}")];
+        let answer = self.traced(&home, operation, &inject)?;
+        let trace = self.trace()?;
+        if !trace.contains("(INJECTED)") && !trace.contains("killed by SIGKILL") {
             return Ok(None);
         }
         let mut known = self.known.clone();
-        let succeeded = answer.status.success();
-        if succeeded {
-            promised(words, &answer.stdout).into_iter().for_each(|line| known.add(line));
-        } else {
-            known.keys.clear(); // the operation may have moved the key, or not
+        let before = known.count;
+        let stdout = String::from_utf8_lossy(&answer.stdout);
+        stdout.lines().filter_map(Line::parse).for_each(|line| known.add(line));
+        let mut losses = misbehaviour(&answer, fault);
+        losses.extend(check::check(&home, &known)?);
+        Ok(Some(Shot { acknowledged: known.count - before, losses }))
+    }
+
+    fn fresh_home(&self) -> Outcome<PathBuf> {
+        let home = self.directory.path().join("shot");
+        _ = std::fs::remove_dir_all(&home);
+        let base = self.directory.path().join("base");
+        let mut copy = Command::new("cp");
+        let status = copy.arg("-a").arg(base).arg(&home).status();
+        let copied = status.map_err(|error| format!("cp does not start: {error}"))?;
+        copied.success().then_some(home).ok_or_else(|| "the home was not copied".to_owned())
+    }
+
+    fn traced(
+        &self,
+        home: &Path,
+        operation: &str,
+        expressions: &[String],
+    ) -> Outcome<std::process::Output> {
+        let this = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new("timeout");
+        command.arg(SECONDS).arg(&self.strace).args(["-f", "-qq", "-o"]).arg(self.trace_file());
+        for expression in expressions {
+            command.args(["-e", expression]);
         }
-        Ok(Some(Shot { succeeded, losses: check::check(&home, &known)? }))
+        command.arg(this).arg("crash-worker").arg(home).args(["one", operation]);
+        command.output().map_err(|error| format!("strace does not start: {error}"))
     }
 
-    fn word(&self, word: &str) -> String {
-        match word {
-            "KEY" => "base".to_owned(),
-            "MESSAGE" | "NEW" => self.directory.path().join(word).display().to_string(),
-            other => other.to_owned(),
-        }
+    fn trace_file(&self) -> PathBuf {
+        self.directory.path().join("trace")
     }
-}
 
-/// What a successful operation promised by its output.
-fn promised(words: &[&str], stdout: &[u8]) -> Vec<Line> {
-    let answer: serde_json::Value = serde_json::from_slice(stdout).unwrap_or_default();
-    let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-    match words {
-        ["keys", ..] => vec![Line::Key(text("id"), text("state"))],
-        ["sign", ..] => vec![Line::Signed(worker::digest_of_hex(&text("signature")))],
-        ["principal", ..] => vec![Line::Principal("bob".to_owned())],
-        _ => Vec::new(),
+    fn trace(&self) -> Outcome<String> {
+        let bytes = std::fs::read(self.trace_file()).map_err(|error| error.to_string())?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 
-fn write(path: &Path, text: &str) -> Outcome {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
+/// How often the thread that makes a call most often makes it: `strace` counts for each thread.
+fn counted(trace: &str) -> BTreeMap<&'static str, usize> {
+    let mut of_threads: BTreeMap<(&str, &str), usize> = BTreeMap::new();
+    for line in trace.lines() {
+        let Some((thread, rest)) = line.split_once(' ') else { continue };
+        let Some((call, _)) = rest.trim_start().split_once('(') else { continue };
+        *of_threads.entry((thread, call)).or_default() += 1;
+    }
+    let most = |call: &&'static str| {
+        let counts = of_threads.iter().filter(|((_, name), _)| name == call);
+        counts.map(|(_, count)| *count).max().map(|count| (*call, count))
+    };
+    CALLS.iter().filter_map(most).collect()
 }
 
-fn execute(command: &mut Command) -> Outcome {
-    let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
-    status.success().then_some(()).ok_or_else(|| format!("{command:?}: {status}"))
+/// What a process that met a fault must never do: panic, hang, or fail without a word.
+fn misbehaviour(answer: &std::process::Output, fault: &str) -> Vec<String> {
+    let said = said(answer);
+    let mut found = Vec::new();
+    if said.contains("panicked at") {
+        found.push(format!("it panicked: {said}"));
+    }
+    if answer.status.code() == Some(124) {
+        found.push(format!("it hung: {said}"));
+    }
+    if !answer.status.success() && said.is_empty() && !fault.contains("KILL") {
+        found.push("it failed without a word".to_owned());
+    }
+    found
+}
+
+fn said(answer: &std::process::Output) -> String {
+    String::from_utf8_lossy(&answer.stderr).trim().to_owned()
 }

@@ -4,6 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
+use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use aws_lc_rs::digest;
 use kms::access::Assignment;
@@ -26,7 +29,7 @@ use kms::manager::NewPrincipal;
 use kms::manager::Options;
 use kms_secret::SecretBytes;
 
-use super::acknowledged::Line;
+use crate::campaign::acknowledged::Line;
 use crate::shell::Outcome;
 
 /// Opens every home of the campaigns.
@@ -47,87 +50,151 @@ pub(crate) fn open(home: &Path) -> Result<(KeyManager, Caller), Error> {
     let passphrase = SecretBytes::copy_from(PASSPHRASE.as_bytes());
     let principal = ADMIN.parse().expect("a plain name");
     let client = Client::default();
-    let login =
-        Login { principal: &principal, passphrase: &passphrase, mfa_code: None, client };
+    let login = Login { principal: &principal, passphrase: &passphrase, mfa_code: None, client };
     let caller = kms.login(login)?;
     Ok((kms, caller))
 }
 
-/// Makes the key `base`.
-pub(crate) fn make_key(home: &Path) -> Outcome<Line> {
-    let (kms, caller) = open(home).map_err(|error| error.to_string())?;
-    let line = create(&kms, &caller, "base").map_err(|error| error.to_string())?;
-    kms.close().map_err(|error| error.to_string())?;
-    Ok(line)
+/// The operations that [`one`] knows; `KEPT` and `DOOMED` are keys that [`prepare`] made.
+pub(crate) const OPERATIONS: [&str; 7] =
+    ["open", "create", "sign", "rotate", "suspend", "destroy", "principal"];
+const KEPT: &str = "kept";
+const DOOMED: &str = "doomed";
+
+/// Makes what the operations of [`one`] need, and tells what is there.
+pub(crate) fn prepare(home: &Path) -> Result<Vec<Line>, Error> {
+    let (kms, caller) = open(home)?;
+    let kept = create(&kms, &caller, KEPT)?;
+    _ = create(&kms, &caller, DOOMED)?;
+    let doomed = key(DOOMED);
+    let doomed = kms.lifecycle(&caller).mark_compromised(&doomed, &reason())?;
+    kms.close()?;
+    Ok(vec![kept, line_of(&doomed)])
 }
 
-/// The digest under which a signature stands in the log, from its hex form.
-pub(crate) fn digest_of_hex(signature: &str) -> String {
-    digest_of(&hex::decode(signature.trim()).unwrap_or_default())
-}
-
-/// `crash-worker HOME ROUND`: works until it is stopped from outside.
+/// `crash-worker HOME ROUND`: works until it is stopped from outside, or, in every eighth round,
+/// closes the home after a while. `crash-worker HOME one OPERATION`: one operation, as a command
+/// would do it.
 pub(crate) fn main(words: &[&str]) -> ExitCode {
-    let [home, round] = words else { return ExitCode::FAILURE };
-    match work(Path::new(home), round) {
+    let outcome = match words {
+        [home, "one", operation] => one(Path::new(home), operation),
+        [home, round] => work(Path::new(home), round),
+        _ => return ExitCode::FAILURE,
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("worker: {error}");
+            eprintln!("worker: {} ({})", error, error.code());
             ExitCode::FAILURE
         }
     }
 }
 
+fn one(home: &Path, operation: &str) -> Result<(), Error> {
+    let (kms, caller) = open(home)?;
+    let lifecycle = kms.lifecycle(&caller);
+    match operation {
+        "create" => say(&create(&kms, &caller, "fresh")?),
+        "sign" => {
+            let signed = kms.sign(&caller, &key(KEPT), b"message", Scheme::default())?;
+            say(&Line::Signed(digest_of(&signed.signature.bytes)));
+        }
+        "rotate" => say(&line_of(&kms.rotate_key(&caller, &key(KEPT), &reason())?)),
+        "suspend" => say(&line_of(&lifecycle.suspend_key(&key(KEPT), &reason())?)),
+        "destroy" => say(&line_of(&lifecycle.destroy_now(&key(DOOMED), &reason())?)),
+        "principal" => say(&principal(&kms, &caller, "bob")?),
+        _ => {}
+    }
+    kms.close()
+}
+
 fn work(home: &Path, round: &str) -> Result<(), Error> {
     let (kms, caller) = open(home)?;
-    let said = Mutex::new(std::io::stdout());
-    let say = |line: Line| {
-        let mut out = said.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        _ = writeln!(out, "{}", written(&line)).and_then(|()| out.flush());
-    };
-    let signer = create(&kms, &caller, &format!("signer-{round}"))?;
-    let signer: KeyRef = match &signer {
-        Line::Key(id, _) => id.parse().expect("an id"),
-        Line::Signed(_) | Line::Principal(_) => return Ok(()),
-    };
+    let closes = round.parse::<u64>().is_ok_and(|round| round % 8 == 7);
+    let signer = format!("signer-{round}");
+    say(&create(&kms, &caller, &signer)?);
+    let stop = AtomicBool::new(false);
+    let failed = Mutex::new(None);
     std::thread::scope(|scope| {
         for thread in 0..3_u8 {
-            let (kms, caller, say, signer) = (&kms, &caller, &say, &signer);
-            scope.spawn(move || {
-                for turn in 0_u64.. {
-                    let message = [&[thread][..], &turn.to_le_bytes()].concat();
-                    match kms.sign(caller, signer, &message, Scheme::default()) {
-                        Ok(signed) => say(Line::Signed(digest_of(&signed.signature.bytes))),
-                        Err(_) => return, // the disk is gone
-                    }
-                }
-            });
+            let (kms, caller, signer, stop, failed) = (&kms, &caller, key(&signer), &stop, &failed);
+            scope.spawn(move || keep(failed, stop, sign(kms, caller, (&signer, thread), stop)));
         }
-        _ = change(&kms, &caller, round, &say);
+        keep(&failed, &stop, change(&kms, &caller, round, (closes, &stop)));
     });
+    match failed.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => kms.close(),
+    }
+}
+
+/// Keeps the first error and stops all.
+fn keep(failed: &Mutex<Option<Error>>, stop: &AtomicBool, outcome: Result<(), Error>) {
+    stop.store(true, Ordering::Relaxed);
+    if let Err(error) = outcome {
+        failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+    }
+}
+
+fn sign(
+    kms: &KeyManager,
+    caller: &Caller,
+    (signer, thread): (&KeyRef, u8),
+    stop: &AtomicBool,
+) -> Result<(), Error> {
+    let mut turn = 0_u64;
+    while !stop.load(Ordering::Relaxed) {
+        let message = [&[thread][..], &turn.to_le_bytes()].concat();
+        let signed = kms.sign(caller, signer, &message, Scheme::default())?;
+        say(&Line::Signed(digest_of(&signed.signature.bytes)));
+        turn += 1;
+    }
     Ok(())
 }
 
 /// One key after another through its life, and principals beside them.
-fn change(kms: &KeyManager, caller: &Caller, round: &str, say: &dyn Fn(Line)) -> Result<(), Error> {
-    let reason: Reason = "campaign".parse().expect("a reason");
-    for turn in 0_u32.. {
+fn change(
+    kms: &KeyManager,
+    caller: &Caller,
+    round: &str,
+    (closes, stop): (bool, &AtomicBool),
+) -> Result<(), Error> {
+    let (reason, lifecycle) = (reason(), kms.lifecycle(caller));
+    let turns = if closes { 5 } else { u32::MAX };
+    for turn in 0..turns {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
         let name = format!("k{round}-{turn}");
-        say(create(kms, caller, &name)?);
-        let key: KeyRef = name.parse().expect("a label");
+        say(&create(kms, caller, &name)?);
+        let key = key(&name);
         let successor = kms.rotate_key(caller, &key, &reason)?;
-        say(line_of(&successor));
-        let lifecycle = kms.lifecycle(caller);
-        say(line_of(&lifecycle.complete_rotation(&key, &reason)?));
-        say(line_of(&lifecycle.suspend_key(&successor.id.into(), &reason)?));
-        say(line_of(&lifecycle.reactivate_key(&successor.id.into(), &reason)?));
-        say(line_of(&lifecycle.mark_compromised(&successor.id.into(), &reason)?));
-        say(line_of(&lifecycle.destroy_now(&successor.id.into(), &reason)?));
+        say(&line_of(&successor));
+        let successor = KeyRef::from(successor.id);
+        say(&line_of(&lifecycle.complete_rotation(&key, &reason)?));
+        say(&line_of(&lifecycle.suspend_key(&successor, &reason)?));
+        say(&line_of(&lifecycle.reactivate_key(&successor, &reason)?));
+        say(&line_of(&lifecycle.mark_compromised(&successor, &reason)?));
+        say(&line_of(&lifecycle.destroy_now(&successor, &reason)?));
         if turn % 4 == 0 {
-            say(principal(kms, caller, &format!("p{round}-{turn}"))?);
+            say(&principal(kms, caller, &format!("p{round}-{turn}"))?);
         }
     }
     Ok(())
+}
+
+/// Tells the campaign, in one write, that something is done.
+fn say(line: &Line) {
+    let mut out = std::io::stdout().lock();
+    _ = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
+}
+
+fn key(label: &str) -> KeyRef {
+    label.parse().expect("a plain label")
+}
+
+fn reason() -> Reason {
+    "campaign".parse().expect("a plain text")
 }
 
 fn create(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Error> {
@@ -146,7 +213,10 @@ fn principal(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Erro
     let new = NewPrincipal {
         name: name.parse().expect("a name"),
         kind: PrincipalKind::User,
-        assignments: vec![Assignment { role: "auditor".parse().expect("a role"), scope: Scope::All }],
+        assignments: vec![Assignment {
+            role: "auditor".parse().expect("a role"),
+            scope: Scope::All,
+        }],
         slot: Some(false),
     };
     let passphrase = SecretBytes::copy_from(PASSPHRASE.as_bytes());

@@ -128,7 +128,7 @@ impl OsDisk {
     /// Removes what crashed writes left in `dir`: files named `.tmp-` and 16 hex digits. Only under
     /// the home's lock, since a write under way looks the same. Returns how many there were.
     ///
-    /// `unlinkat` each, `fsync(dir)`. A crash leaves some of them.
+    /// `unlinkat` each, `fsync(dir)` if there was one. A crash leaves some of them.
     ///
     /// # Errors
     /// As [`Disk::list`].
@@ -146,7 +146,9 @@ pub(crate) fn sweep(effects: &impl Effects, dir: &Path) -> Result<usize, DiskErr
     for name in &names {
         effects.run(|| unlinkat(&directory, name.as_str(), AtFlags::empty())).map_err(at)?;
     }
-    effects.run(|| fsync(&directory)).map_err(at)?;
+    if !names.is_empty() {
+        effects.run(|| fsync(&directory)).map_err(at)?;
+    }
     Ok(names.len())
 }
 

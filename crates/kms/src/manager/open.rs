@@ -36,6 +36,7 @@ use crate::manager::table::KeyTable;
 use crate::storage::FileStorage;
 use crate::storage::Keystore;
 use crate::storage::MemoryStorage;
+use crate::storage::ORPHANS;
 use crate::storage::PARSED_KEYS;
 use crate::store::Store;
 use crate::time::Timestamp;
@@ -133,6 +134,7 @@ impl KeyManager {
         }
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let lock = layout.lock()?;
+        sweep(&layout)?;
         let store_key = load_store_key(&*disk, &layout.store_key())?;
         let store = Store::open(&layout.database(), &store_key)?;
         let Some(home_id) = store.meta(meta::HOME_ID)? else {
@@ -231,6 +233,15 @@ impl KeyManager {
         }
         Ok(())
     }
+}
+
+/// Removes what writes that a crash cut off left behind. Only under the home's lock.
+fn sweep(layout: &Layout) -> Result<(), Error> {
+    let parts = [layout.home.clone(), layout.state(), layout.keystore(), layout.audit()];
+    for part in parts.into_iter().chain([layout.keystore().join(ORPHANS)]) {
+        _ = OsDisk.sweep(&part)?;
+    }
+    Ok(())
 }
 
 fn load_policies(store: &Store, options: &Options, development: bool) -> Result<Policies, Error> {

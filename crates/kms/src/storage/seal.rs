@@ -55,6 +55,7 @@ use crate::storage::seal::slots::Slots;
 use crate::storage::software::random;
 
 pub(in crate::storage) use envelope::Header;
+pub(crate) use files::ORPHANS;
 pub use files::Orphan;
 pub use rotation::Rotation;
 
@@ -166,7 +167,7 @@ impl Keystore {
         slots.slots.push(new_slot(first, (1, &current))?);
         let bytes = slots.encode(&current)?;
         disk.create_dir(dir)?;
-        disk.create_dir(&dir.join(files::ORPHANS))?;
+        disk.create_dir(&dir.join(ORPHANS))?;
         disk.create(&dir.join(SLOTS_FILE), &bytes).map_err(|error| match error {
             DiskError::Exists => Refused::KeystoreExists(dir.into()).into(),
             other => StorageError::from(other),

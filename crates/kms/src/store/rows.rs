@@ -1,5 +1,7 @@
 //! Reading rows: none comes out of here whose tag was not looked at.
 
+use std::collections::BTreeSet;
+
 use rusqlite::Connection;
 use rusqlite::Row;
 use rusqlite::ToSql;
@@ -184,13 +186,9 @@ pub(crate) fn meta(
 }
 
 /// The outgoing records after a position.
-pub(crate) fn outbox(
-    connection: &Connection,
-    seal: &Seal,
-    after: i64,
-) -> Result<Vec<Outgoing>, StoreError> {
+pub(crate) fn outbox(connection: &Connection, seal: &Seal) -> Result<Vec<Outgoing>, StoreError> {
     let mut pending = Vec::new();
-    each(connection, seal, (Table::Outbox, sql::AFTER), &[&after], |row| {
+    each(connection, seal, (Table::Outbox, sql::BY_POSITION), &[], |row| {
         pending.push(Outgoing {
             position: row.number(0)?,
             rid: row.text(1)?,
@@ -203,21 +201,24 @@ pub(crate) fn outbox(
 }
 
 /// Checks every row of every table, and that each table is in order, so that looking a row up
-/// finds what going through all of them finds. Returns what they add up to, and the position of
-/// the last outgoing record.
-pub(crate) fn check_all(connection: &Connection, seal: &Seal) -> Result<(Sum, i64), StoreError> {
-    let (mut sum, mut last_position) = (Sum::default(), 0);
+/// finds what going through all of them finds. Returns what they add up to, and the positions of
+/// the outgoing records.
+pub(crate) fn check_all(
+    connection: &Connection,
+    seal: &Seal,
+) -> Result<(Sum, BTreeSet<i64>), StoreError> {
+    let (mut sum, mut waiting) = (Sum::default(), BTreeSet::new());
     for table in Table::ALL {
         let mut before = Key::default();
         each(connection, seal, (table, sql::EVERY), &[], |row| {
             sum.add(&seal.part(&row.tag));
             if table == Table::Outbox {
-                last_position = row.number(0)?;
+                waiting.insert(row.number(0)?);
             }
             before.rises_to(row)
         })?;
     }
-    Ok((sum, last_position))
+    Ok((sum, waiting))
 }
 
 /// The bytes of a column, whether text or bytes.

@@ -44,7 +44,7 @@ pub(crate) const KIND: &str = " WHERE kind = $1 ORDER BY id";
 pub(crate) const KIND_AND_ID: &str = " WHERE kind = $1 AND id = $2";
 pub(crate) const KEY: &str = " WHERE key_id = $1 ORDER BY seq";
 pub(crate) const NAME: &str = " WHERE name = $1";
-pub(crate) const AFTER: &str = " WHERE position > $1 ORDER BY position";
+pub(crate) const BY_POSITION: &str = " ORDER BY position";
 pub(crate) const UP_TO: &str = " WHERE position <= $1 ORDER BY position";
 
 pub(crate) const PUT_DOCUMENT: &str = "

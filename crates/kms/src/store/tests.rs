@@ -233,13 +233,31 @@ fn outgoing_records_stay_until_cleared_and_keep_their_order() {
     let store = Store::open(&path, &store_key()).unwrap();
     assert_eq!(rids(&store).len(), 2, "cleared lazily: a crash leaves it pending");
 
-    store.clear_outbox(99);
+    [1, 2, 99].into_iter().for_each(|position| store.clear_outbox(position));
     change(&store, |tx| tx.outbox("r3", 12, b"three\n").map(drop));
     assert_eq!(rids(&store), [(3, "r3".to_owned())]);
     store.clear_outbox(3);
     store.close().unwrap();
     let store = Store::open(&path, &store_key()).unwrap();
     assert_eq!(rids(&store), []);
+}
+
+#[test]
+fn record_in_the_log_does_not_take_an_earlier_one_along_that_is_not() {
+    let (_home, path) = filled();
+    let store = Store::open(&path, &store_key()).unwrap();
+    let rids = |store: &Store| -> Vec<String> {
+        store.pending_outbox().unwrap().into_iter().map(|o| o.rid).collect()
+    };
+    store.clear_outbox(2); // the caller of `r1` committed first and is slower
+    assert_eq!(rids(&store), ["r1"]);
+    change(&store, |tx| tx.outbox("r3", 12, b"three\n").map(drop));
+    store.clear_outbox(3);
+    change(&store, |tx| tx.put(&note("n1", "a later transaction")));
+    assert_eq!(rids(&store), ["r1"]);
+    store.close().unwrap();
+    let store = Store::open(&path, &store_key()).unwrap();
+    assert_eq!(rids(&store)[..1], ["r1"], "it is appended at the next start");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::storage::seal::envelope;
 use crate::storage::seal::envelope::Envelope;
 
 /// The directory of key files without a record, inside the keystore's.
-pub(super) const ORPHANS: &str = "orphans";
+pub(crate) const ORPHANS: &str = "orphans";
 
 /// A key file that no record knew, and where it was put.
 #[derive(Debug, Clone, PartialEq, Eq)]
