@@ -4,4 +4,5 @@
 
 mod home;
 mod layers;
+mod regressions;
 mod way;
