@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
+mod attacks;
 mod home;
 mod layers;
 mod regressions;
