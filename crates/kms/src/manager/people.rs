@@ -166,8 +166,7 @@ impl AccessManager<'_> {
     /// As [`Self::disable`]; also when it has a slot and the keystore is sealed.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::PrincipalRemoved, |way| {
-            let subject = self.find(name)?;
-            let by = self.may_manage(way, Target::Principal(subject.id))?;
+            let (subject, by) = self.subject(way, name)?;
             let mut changing = self.kms.access.changing();
             let change = changing.remove_principal(&by, subject.id)?;
             way.note("subject", subject.id.to_string());
@@ -183,8 +182,7 @@ impl AccessManager<'_> {
     /// As [`Self::enable`]; also when the passphrase is too weak.
     pub fn reset_passphrase(&self, name: &str, new: &SecretBytes) -> Result<Principal, Error> {
         self.kms.operation(self.caller, EventType::PrincipalChanged, |way| {
-            let subject = self.find(name)?;
-            let by = self.may_manage(way, Target::Principal(subject.id))?;
+            let (subject, by) = self.subject(way, name)?;
             let (credential, stretched) =
                 PassphraseCredential::create(self.kms.access.stretcher(), new)?;
             let mut changing = self.kms.access.changing();
@@ -308,6 +306,16 @@ impl AccessManager<'_> {
         way.confirm(way.authorize(Permission::AccessManage, &target)?)
     }
 
+    /// Finds whom a change is about. Who may not manage principals does not learn who there is.
+    fn subject(&self, way: &Way<'_>, name: &str) -> Result<(Principal, Confirmed), Error> {
+        let Some(subject) = self.kms.access.principal(name) else {
+            _ = self.may_manage(way, Target::None)?;
+            return Err(Refused::PrincipalNotFound(name.to_owned()).into());
+        };
+        let by = self.may_manage(way, Target::Principal(subject.id))?;
+        Ok((subject, by))
+    }
+
     fn read<T>(&self, read: impl FnOnce() -> T) -> Result<T, Error> {
         self.kms.operation(self.caller, EventType::KeyRead, |way| {
             way.note("read", "principals");
@@ -323,8 +331,7 @@ impl AccessManager<'_> {
         decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
     ) -> Result<Principal, Error> {
         self.kms.operation(self.caller, EventType::PrincipalChanged, |way| {
-            let subject = self.find(name)?;
-            let by = self.may_manage(way, Target::Principal(subject.id))?;
+            let (subject, by) = self.subject(way, name)?;
             let mut changing = self.kms.access.changing();
             let change = decide(&changing, &by, subject.id)?;
             way.note("subject", subject.id.to_string());

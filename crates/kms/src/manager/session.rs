@@ -7,9 +7,11 @@ use kms_secret::SecretBytes;
 use crate::access;
 use crate::access::AccessContents;
 use crate::access::LockoutRecord;
+use crate::access::Permission;
 use crate::access::Proven;
 use crate::access::SessionRecord;
 use crate::access::SessionTag;
+use crate::access::Target;
 use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::manager::Caller;
@@ -202,10 +204,13 @@ impl KeyManager {
     /// Forgets every secret: parsed keys and the keystore key. Sessions stay; their holders can
     /// read, and use keys again once someone with a slot has logged in.
     ///
+    /// Needs `key:suspend` on every key, since it stops them all.
+    ///
     /// # Errors
-    /// When the caller has no session or the record cannot be written.
+    /// When the caller may not or the record cannot be written.
     pub fn lock(&self, caller: &Caller) -> Result<(), Error> {
-        self.operation(caller, EventType::Locked, |_| {
+        self.operation(caller, EventType::Locked, |way| {
+            _ = way.authorize(Permission::KeySuspend, &Target::None)?;
             self.forget_secrets();
             Ok(())
         })
