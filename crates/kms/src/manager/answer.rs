@@ -40,6 +40,18 @@ impl Error {
         }
     }
 
+    /// The message as it stands in the log, where no personal name may stand.
+    pub(crate) fn on_record(&self) -> String {
+        use crate::access::ChangeRefused;
+        match self {
+            Self::Refused(Refused::PrincipalNotFound(_)) => "a principal is not here".to_owned(),
+            Self::Refused(Refused::Change(ChangeRefused::NameTaken(_))) => {
+                "a principal of that name exists already".to_owned()
+            }
+            Self::Refused(_) | Self::Fault(_) => self.to_string(),
+        }
+    }
+
     /// What to do, most useful first; may be empty.
     pub fn advice(&self) -> Vec<String> {
         match self {

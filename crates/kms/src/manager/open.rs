@@ -167,7 +167,7 @@ impl KeyManager {
             keystore,
             notices: Mutex::default(),
             stored_head: Mutex::new(stored_head),
-            high_water: AtomicI64::new(last.micros()),
+            high_water: AtomicI64::new(if options.accept_clock { 0 } else { last.micros() }),
             record_prefix: u64::from_be_bytes(first_half(random_16()?)),
             record_count: AtomicU64::new(0),
             naming: Mutex::default(),

@@ -32,9 +32,11 @@ use crate::manager::KeyManager;
 use crate::manager::NewPrincipal;
 use crate::manager::Refused;
 use crate::manager::way::Way;
+use crate::storage;
 use crate::storage::NewSlot;
 use crate::storage::SlotId;
 use crate::storage::SlotKind;
+use crate::storage::StorageError;
 use crate::store::Document;
 use crate::store::StoreError;
 use crate::store::Transaction;
@@ -156,7 +158,8 @@ impl AccessManager<'_> {
     /// # Errors
     /// As [`Self::enable`].
     pub fn reset_mfa(&self, name: &str) -> Result<Principal, Error> {
-        self.alter(name, "second factor reset", |changing, by, id| changing.reset_mfa(by, id))
+        let event = EventType::MfaReset;
+        self.alter_as((event, name, "second factor"), |changing, by, id| changing.reset_mfa(by, id))
     }
 
     /// Removes a principal and its slot; the keystore key is replaced, so that what it may have
@@ -167,6 +170,7 @@ impl AccessManager<'_> {
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::PrincipalRemoved, |way| {
             let (subject, by) = self.subject(way, name)?;
+            self.kms.may_remove_slots(subject.id)?;
             let mut changing = self.kms.access.changing();
             let change = changing.remove_principal(&by, subject.id)?;
             way.note("subject", subject.id.to_string());
@@ -229,7 +233,8 @@ impl AccessManager<'_> {
             let mut changing = self.kms.access.changing();
             if let Some(code) = code {
                 let client = self.caller.client().shown();
-                let accepted = changing.accept_code(proven, (code, &client), way.now)?;
+                let at = self.kms.options.clock.now();
+                let accepted = changing.accept_code(proven, (code, &client), at)?;
                 self.kms.store.transact("accept code", |tx| put_change(tx, accepted.change()))?;
                 proven = changing.apply_code(accepted);
             }
@@ -240,13 +245,13 @@ impl AccessManager<'_> {
         })
     }
 
-    /// All roles, the built-in ones first. Needs `access:manage`, `key:read` or `audit:read`:
-    /// which roles there are is no secret among those who have one.
+    /// All roles, the built-in ones first. Needs a session and no permission: which roles there
+    /// are is no secret among those who have one.
     ///
     /// # Errors
     /// When the caller has no session.
     pub fn roles(&self) -> Result<Vec<Role>, Error> {
-        self.kms.operation(self.caller, EventType::KeyRead, |way| {
+        self.kms.operation(self.caller, EventType::AccessRead, |way| {
             way.note("read", "roles");
             Ok(self.kms.access.roles())
         })
@@ -317,7 +322,7 @@ impl AccessManager<'_> {
     }
 
     fn read<T>(&self, read: impl FnOnce() -> T) -> Result<T, Error> {
-        self.kms.operation(self.caller, EventType::KeyRead, |way| {
+        self.kms.operation(self.caller, EventType::AccessRead, |way| {
             way.note("read", "principals");
             _ = way.authorize(Permission::AccessManage, &Target::None)?;
             Ok(read())
@@ -330,7 +335,15 @@ impl AccessManager<'_> {
         what: &str,
         decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
     ) -> Result<Principal, Error> {
-        self.kms.operation(self.caller, EventType::PrincipalChanged, |way| {
+        self.alter_as((EventType::PrincipalChanged, name, what), decide)
+    }
+
+    fn alter_as(
+        &self,
+        (event, name, what): (EventType, &str, &str),
+        decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
+    ) -> Result<Principal, Error> {
+        self.kms.operation(self.caller, event, |way| {
             let (subject, by) = self.subject(way, name)?;
             let mut changing = self.kms.access.changing();
             let change = decide(&changing, &by, subject.id)?;
@@ -424,6 +437,16 @@ impl KeyManager {
         let principal = id.to_string();
         let new = NewSlot { kind: SlotKind::Passphrase, principal: &principal, seed };
         Ok(self.keystore.add_slot(new)?)
+    }
+
+    /// Refuses what would leave a slot behind.
+    fn may_remove_slots(&self, id: PrincipalId) -> Result<(), Error> {
+        let principal = id.to_string();
+        let has_one = self.keystore.slots().iter().any(|slot| slot.principal == principal);
+        if has_one && self.keystore.is_sealed() {
+            return Err(Error::from(StorageError::from(storage::Refused::Locked)));
+        }
+        Ok(())
     }
 
     fn remove_slots(&self, id: PrincipalId, but: Option<SlotId>) -> Result<(), Error> {

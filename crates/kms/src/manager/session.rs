@@ -22,8 +22,11 @@ use crate::manager::Login;
 use crate::manager::home::meta;
 use crate::manager::people::put_change;
 use crate::manager::way::Way;
+use crate::manager::way::text;
 use crate::storage::KeyStorage;
+use crate::storage::Refused as Stored;
 use crate::storage::SlotRef;
+use crate::storage::StorageError;
 use crate::store::Document;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -97,11 +100,13 @@ impl KeyManager {
         draft.principal = Some(proven.proof().principal().to_string());
         // 2. The second factor, whose use is stored before it counts.
         let proven = match login.mfa_code {
-            Some(code) => self.accept_code(proven, code, login, now)?,
+            Some(code) => self.accept_code(proven, code, login)?,
             None => proven,
         };
         // 3. The keystore, where the principal may open it.
-        self.unseal_with(&proven)?;
+        if self.unseal_with(&proven)? {
+            draft.details.push(text("unsealed", "true"));
+        }
         // 4. The session, stored with its record.
         let started = self.access.create_session(proven.into_proof(), login.client.shown(), now)?;
         draft.session = Some(started.session.tag().to_string());
@@ -122,31 +127,28 @@ impl KeyManager {
         Ok(started.token)
     }
 
-    fn accept_code(
-        &self,
-        proven: Proven,
-        code: &str,
-        login: &Login<'_>,
-        now: Timestamp,
-    ) -> Result<Proven, Error> {
+    /// A code is of the clock's time, also while decisions wait for the clock to catch up.
+    fn accept_code(&self, proven: Proven, code: &str, login: &Login<'_>) -> Result<Proven, Error> {
         let code = SecretBytes::copy_from(code.as_bytes());
         let mut changing = self.access.changing();
-        let accepted = changing.accept_code(proven, (&code, &login.client.shown()), now)?;
+        let at = self.options.clock.now();
+        let accepted = changing.accept_code(proven, (&code, &login.client.shown()), at)?;
         self.store.transact("accept code", |tx| put_change(tx, accepted.change()))?;
         Ok(changing.apply_code(accepted))
     }
 
-    fn unseal_with(&self, proven: &Proven) -> Result<(), Error> {
+    fn unseal_with(&self, proven: &Proven) -> Result<bool, Error> {
         let id = proven.proof().principal();
         let owner = id.to_string();
         let principal = self.access.principal(&owner);
         if !principal.is_some_and(|principal| principal.has_slot) || !self.keystore.is_sealed() {
-            return Ok(());
+            return Ok(false);
         }
         let seed = proven.stretched().unseal_key();
         self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
         self.remove_stale_slots(&owner, &seed)?;
-        self.keep_generation()
+        self.keep_generation()?;
+        Ok(true)
     }
 
     /// Keeps the number of the keystore key, and refuses one that has gone back: the keystore of
@@ -166,16 +168,19 @@ impl KeyManager {
         Ok(())
     }
 
-    /// A change of the passphrase that a crash cut off leaves two slots; the one that this
-    /// passphrase does not open goes.
+    /// Removes slots that a crash left behind: of principals that are gone, and, where a change of
+    /// the passphrase was cut off and left two, the one that this passphrase does not open.
     fn remove_stale_slots(&self, owner: &str, seed: &SecretBytes) -> Result<(), Error> {
         let slots = self.keystore.slots();
-        let own: Vec<_> = slots.iter().filter(|slot| slot.principal == owner).collect();
-        if own.len() < 2 {
-            return Ok(());
-        }
-        for slot in own {
-            if self.keystore.unseal(SlotRef::Id(slot.id), seed).is_err() {
+        let own = slots.iter().filter(|slot| slot.principal == owner).count();
+        for slot in slots {
+            let is_stale = if slot.principal == owner {
+                let opened = || self.keystore.unseal(SlotRef::Id(slot.id), seed);
+                own > 1 && matches!(opened(), Err(StorageError::Refused(Stored::WrongPassphrase)))
+            } else {
+                self.access.principal(&slot.principal).is_none()
+            };
+            if is_stale {
                 _ = self.keystore.remove_slot(slot.id)?;
             }
         }
