@@ -1,0 +1,6 @@
+//! The encodings against files other software made, and against files nobody should make.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail")]
+
+mod fixture;
+mod private_key;
