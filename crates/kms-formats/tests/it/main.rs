@@ -4,3 +4,7 @@
 
 mod fixture;
 mod private_key;
+mod privval;
+mod public_key;
+mod raw;
+mod address;
