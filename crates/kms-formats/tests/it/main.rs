@@ -7,4 +7,5 @@ mod private_key;
 mod privval;
 mod public_key;
 mod raw;
+mod signature;
 mod address;
