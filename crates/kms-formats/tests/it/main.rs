@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail")]
 
+mod caller;
+mod damaged;
 mod fixture;
 mod private_key;
 mod privval;
