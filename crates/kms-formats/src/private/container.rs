@@ -287,6 +287,19 @@ mod tests {
     }
 
     #[test]
+    fn rsa_public_half_of_pkcs8_must_be_the_keys_own() {
+        let inner = include_bytes!("../../testdata/openssl/rsa2048.pkcs1.der");
+        let own = read_pkcs1(inner, None).unwrap().claimed_public.unwrap();
+        let claiming = |public| parse(&pkcs8(Algorithm::Rsa2048, inner, Some(public)), None);
+        let parsed = claiming(own.as_bytes()).unwrap();
+        assert_eq!(parsed.claimed_public.as_ref(), Some(&own));
+        let mut other = own.as_bytes().to_vec();
+        other[100] ^= 1;
+        let error = PrivateKeyError::OtherPublic(Algorithm::Rsa2048);
+        assert_eq!(claiming(&other).unwrap_err(), error);
+    }
+
+    #[test]
     fn public_half_off_the_curve_is_refused() {
         for curve in CURVES {
             let mut off = point(curve, 0);

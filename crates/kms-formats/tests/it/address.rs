@@ -2,6 +2,9 @@
 
 use bech32::Bech32;
 use bech32::Bech32m;
+use bech32::ByteIterExt;
+use bech32::Fe32;
+use bech32::Fe32IterExt;
 use bech32::Hrp;
 use kms_formats::address::Address;
 use kms_formats::address::AddressError;
@@ -121,6 +124,17 @@ fn bech32_of_another_length_is_refused() {
     }
     let long = format!("ve1{}", "q".repeat(88));
     assert_eq!(account(&long), bech32_error("longer than 90 characters"));
+}
+
+#[test]
+fn bech32_with_padding_of_a_whole_character_is_refused() {
+    let hrp = Hrp::parse("ve").unwrap();
+    let text = |more: &[Fe32]| {
+        let characters = [7; 20].into_iter().bytes_to_fes().chain(more.iter().copied());
+        characters.with_checksum::<Bech32>(&hrp).chars().collect::<String>()
+    };
+    assert_eq!(account(&text(&[])), Ok(Address([7; 20])));
+    assert_eq!(account(&text(&[Fe32::Q])), Err(AddressError::Length));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use kms_formats::PemError;
 use kms_formats::algorithm::Algorithm;
 use kms_formats::identifier::UnsupportedKind;
+use kms_formats::public::InvalidPublicKey;
 use kms_formats::public::PublicKey;
 use kms_formats::public::SpkiError;
 use kms_formats::rsa::UnsupportedRsa;
@@ -89,6 +90,13 @@ fn bit_string_with_unused_bits_is_refused() {
     der[11] = 1;
     der[43] &= 0xfe;
     assert_eq!(error(&der), SpkiError::Malformed);
+}
+
+#[test]
+fn ed25519_key_of_small_order_is_refused() {
+    let mut der = fixture::bytes("openssl/ed25519.spki.der");
+    der[12..].fill(0);
+    assert_eq!(error(&der), InvalidPublicKey(Algorithm::Ed25519).into());
 }
 
 #[test]
