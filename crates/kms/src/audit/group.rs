@@ -238,6 +238,8 @@ struct Queue<S> {
     gate: Arc<Gate>,
     /// Bytes that are reserved on the disk and not spoken for.
     room: u64,
+    /// Whether the writer is on its way to the next file, with the room taken away meanwhile.
+    moving: bool,
     /// How often room was asked for, and up to which of these an answer was given.
     asked: u64,
     answered: u64,
@@ -264,7 +266,16 @@ impl Phase {
 impl<S> Queue<S> {
     fn new(state: S) -> Self {
         let (bytes, gate) = (Vec::new(), Arc::default());
-        Self { state, bytes, gate, room: 0, asked: 0, answered: 0, phase: Phase::Running }
+        Self {
+            state,
+            bytes,
+            gate,
+            room: 0,
+            moving: false,
+            asked: 0,
+            answered: 0,
+            phase: Phase::Running,
+        }
     }
 
     fn close(&mut self) {
@@ -295,26 +306,29 @@ impl<S> Shared<S> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The queue, when it has room for `need`. Asks the writer for more at most once, so that a
-    /// full disk is an answer and not a wait.
+    /// The queue, when it has room for `need`. Asks the writer for more once, so that a full disk is
+    /// an answer and not a wait; again only where the answer met a move to the next file, during
+    /// which nobody has room.
     fn room_for(&self, need: Need) -> Result<MutexGuard<'_, Queue<S>>, AuditFault> {
         let mut queue = self.lock();
-        if let Some(fault) = queue.phase.fault() {
-            return Err(fault);
-        }
-        if queue.has_room(need) {
-            return Ok(queue);
-        }
-        queue.asked += 1;
-        let mine = queue.asked;
-        self.work.notify_one();
-        while queue.answered < mine && queue.phase.fault().is_none() {
-            queue = self.answer.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
-        match queue.phase.fault() {
-            Some(fault) => Err(fault),
-            None if queue.has_room(need) => Ok(queue),
-            None => Err(AuditFault::NoSpace),
+        let mut answered = false;
+        loop {
+            if let Some(fault) = queue.phase.fault() {
+                return Err(fault);
+            }
+            if queue.has_room(need) {
+                return Ok(queue);
+            }
+            if answered && !queue.moving {
+                return Err(AuditFault::NoSpace);
+            }
+            queue.asked += 1;
+            let mine = queue.asked;
+            self.work.notify_one();
+            while queue.answered < mine && queue.phase.fault().is_none() {
+                queue = self.answer.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            }
+            answered = true;
         }
     }
 
@@ -370,17 +384,20 @@ impl<S> Shared<S> {
     /// for there covers all that has one.
     fn advance<K: Sink>(&self, sink: &mut K, unwritten: usize) -> Result<bool, DiskError> {
         let mut queue = self.lock();
-        let room = std::mem::take(&mut queue.room);
+        let before = std::mem::take(&mut queue.room);
+        queue.moving = true;
         let placed = (unwritten + queue.bytes.len()) as u64;
         drop(queue);
+        let mut moved = None;
         for step in [STEP + KEPT_BACK, KEPT_BACK] {
-            if sink.advance(placed + step)? {
-                self.lock().room = step;
-                return Ok(true);
+            if moved.is_none() && sink.advance(placed + step)? {
+                moved = Some(step);
             }
         }
-        self.lock().room = room;
-        Ok(false)
+        let mut queue = self.lock();
+        queue.room = moved.unwrap_or(before);
+        queue.moving = false;
+        Ok(moved.is_some())
     }
 
     /// Tells the callers, then extends the room if it runs low or somebody asked.
