@@ -125,7 +125,8 @@ impl<'a> HeldLabel<'a> {
     pub(crate) fn hold(held: &'a Mutex<Naming>, label: &Label) -> Option<Self> {
         let folded = label.folded();
         let mut naming = held.lock().unwrap_or_else(PoisonError::into_inner);
-        naming.0.insert(folded.clone()).then_some(Self { held, folded })
+        // Made only when it is held: letting one go that is not would let go of another's.
+        naming.0.insert(folded.clone()).then(|| Self { held, folded })
     }
 }
 
