@@ -100,7 +100,7 @@ impl KeyManager {
     /// Expires what is past its date, carries out destructions that are due, and removes private
     /// halves that a crash left behind.
     pub(crate) fn carry_out_what_is_due(&self) -> Result<(), Error> {
-        let now = self.now();
+        let now = self.now()?;
         for slot in self.keys.all() {
             let mut record = slot.write();
             if let Some(due) = lifecycle::due(&record, now) {
@@ -162,7 +162,7 @@ impl KeyManager {
     }
 
     fn own_draft(&self, event: EventType) -> Draft {
-        let mut draft = Draft::new(event, self.now(), self.next_record_id());
+        let (mut draft, _) = self.new_draft(event);
         draft.cause = Cause::Timer;
         draft
     }
