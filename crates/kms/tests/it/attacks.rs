@@ -1,3 +1,5 @@
 //! Attacks on a whole home, each with the safe behaviour it meets.
 
 mod access;
+mod clock;
+mod race;
