@@ -2,4 +2,10 @@
 
 mod access;
 mod clock;
+mod crash;
+mod disk;
+mod files;
+mod log;
 mod race;
+mod secrets;
+mod signing;
