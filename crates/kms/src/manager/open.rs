@@ -195,8 +195,10 @@ impl KeyManager {
         self.replay_outbox()?;
         self.forget_ended_sessions(now)?;
         self.load()?;
+        let recent = self.recent()?;
+        self.check_state(&recent)?;
         self.set_orphans_aside()?;
-        self.report_open_intents()?;
+        self.report_open_intents(recent)?;
         self.carry_out_what_is_due()
     }
 
