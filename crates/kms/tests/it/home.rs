@@ -77,7 +77,8 @@ impl Home {
 
     fn init_in((place, directory): (PathBuf, Option<tempfile::TempDir>), mfa: Mfa) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
-        let mut home = Self { place, _directory: directory, clock, uri: None, recovery_codes: Vec::new() };
+        let mut home =
+            Self { place, _directory: directory, clock, uri: None, recovery_codes: Vec::new() };
         let passphrase = secret(PASSPHRASE);
         let admin = "alice".parse().unwrap();
         let init = Init { admin, passphrase: &passphrase, mfa };

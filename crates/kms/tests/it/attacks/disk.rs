@@ -86,8 +86,12 @@ fn full_disk_lets_nothing_be_signed_or_changed_and_is_recovered_from_without_a_r
         sign().unwrap_err(),
         kms.rotate_key(&caller, &named("val"), &because("x")).unwrap_err(),
         lifecycle.suspend_key(&named("val"), &because("x")).unwrap_err(),
-        kms.generate_key(&caller, &"new".parse().unwrap(), crate::home::new_key(kms::key::Algorithm::P256))
-            .unwrap_err(),
+        kms.generate_key(
+            &caller,
+            &"new".parse().unwrap(),
+            crate::home::new_key(kms::key::Algorithm::P256),
+        )
+        .unwrap_err(),
     ];
     for error in errors {
         assert_eq!((error.code(), error.kind()), ("no_space", ErrorKind::Unavailable), "{error}");

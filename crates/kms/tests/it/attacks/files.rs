@@ -47,7 +47,9 @@ fn key_file_with_any_byte_changed_cut_or_added_signs_nothing() {
     assert_eq!(refusal(&kms, &caller), ALTERED);
     fs::remove_file(&file).unwrap();
     assert_eq!(refusal(&kms, &caller), ("private_key_not_found", ErrorKind::NotFound));
-    assert!(!records(&home).iter().any(|record| record.event.name() == "key_signed" && record.success));
+    assert!(
+        !records(&home).iter().any(|record| record.event.name() == "key_signed" && record.success)
+    );
 }
 
 #[test]
@@ -113,7 +115,18 @@ fn everything_in_a_home_is_closed_to_others() {
 fn label_is_never_a_path_and_names_that_deceive_are_no_labels() {
     let long = "x".repeat(65);
     let bad = [
-        "../x", "a/b", "a\\b", "a\0", "", ".", "..", "%2e%2e", &long, "val\u{202e}", "v\u{430}l", "-x",
+        "../x",
+        "a/b",
+        "a\\b",
+        "a\0",
+        "",
+        ".",
+        "..",
+        "%2e%2e",
+        &long,
+        "val\u{202e}",
+        "v\u{430}l",
+        "-x",
     ];
     for bad in bad {
         assert!(bad.parse::<Label>().is_err(), "{bad:?}");
