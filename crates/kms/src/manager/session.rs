@@ -145,6 +145,7 @@ impl KeyManager {
         }
         let seed = proven.stretched().unseal_key();
         self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
+        self.keep_generation()?; // before a removal, which counts on from an older number
         self.remove_stale_slots(&owner, &seed)?;
         self.keep_generation()?;
         Ok(true)
