@@ -18,6 +18,7 @@ use crate::lifecycle::Moved;
 use crate::lifecycle::Refusal;
 use crate::lifecycle::Successor;
 use crate::lifecycle::Transition;
+use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::manager::Caller;
 use crate::manager::Error;
@@ -86,6 +87,10 @@ impl KeyManager {
             // 3. Both keys' moves and the label, in one transaction with the record; decided on
             //    what the key is now.
             let mut old = slot.write();
+            if let Err(refusal) = lifecycle::may_rotate(&old, way.now) {
+                self.discard(successor_of(&old, id, public_key, way.now))?;
+                return Err(refusal.into());
+            }
             let consensus = old.purpose == Purpose::Consensus;
             let by = way.who.principal().to_string();
             let context =
@@ -111,6 +116,18 @@ impl KeyManager {
             self.keys.set_current(&old.label, current);
             Ok(new.key)
         })
+    }
+}
+
+impl KeyManager {
+    /// Removes the private half of a key that was made and will have no record: the key it was to
+    /// follow was moved meanwhile.
+    fn discard(&self, made: ManagedKey) -> Result<(), Error> {
+        let never = ManagedKey { state: KeyState::Destroyed, ..made };
+        let admitted = lifecycle::admit_left_behind(Destroy { key: &never })?;
+        let storage = self.storage(&never.storage)?;
+        _ = storage::destroy(storage, compromise::observe(admitted))?;
+        Ok(())
     }
 }
 

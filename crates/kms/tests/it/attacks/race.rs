@@ -1,6 +1,7 @@
 //! Attacks by doing many things at once.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::thread;
 
 use kms::audit::EventType;
@@ -65,6 +66,9 @@ fn twenty_rotations_of_one_key_at_once_make_exactly_one_successor() {
     assert_eq!(kms.get_key(&caller, &named("val")).unwrap().id, made[0].id);
     assert_eq!(kms.get_key(&caller, &by_id).unwrap().successor, Some(made[0].id));
     assert_eq!(kms.list_keys(&caller).unwrap().len(), 2);
+    let files = fs::read_dir(home.path().join("keystore")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(names.filter(|name| name.ends_with(".key")).count(), 2);
     kms.close().unwrap();
     let (kms, caller) = home.enter();
     assert_eq!(kms.get_key(&caller, &named("val")).unwrap().id, made[0].id);
