@@ -86,6 +86,7 @@ impl KeyManager {
             let public_key = storage::generate(storage, compromise::observe(admitted))?;
             // 3. Both keys' moves and the label, in one transaction with the record; decided on
             //    what the key is now.
+            let _lineage = self.keys.keep_lineages();
             let mut old = slot.write();
             if let Err(refusal) = lifecycle::may_rotate(&old, way.now) {
                 self.discard(successor_of(&old, id, public_key, way.now))?;
@@ -231,6 +232,7 @@ impl KeyLifecycleManager<'_> {
                 });
             };
             let new_slot = way.find(&new.into())?;
+            let _lineage = self.kms.keys.keep_lineages();
             // Two locks in one order for all, so that none waits for ever.
             let (mut old, mut new) = if old < new {
                 let old = old_slot.write();

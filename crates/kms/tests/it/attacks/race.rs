@@ -97,7 +97,7 @@ fn renames_and_rotations_at_once_leave_one_lineage_under_one_name() {
     let (kms, caller) = home.enter();
     let old = make(&kms, &caller, "val");
     let by_id: KeyRef = old.id.into();
-    at_once(12, |number| turn(&kms, &caller, (&by_id, number)));
+    at_once(30, |number| turn(&kms, &caller, (&by_id, number)));
     let lineage = lineage(&kms, &caller);
     assert_eq!(lineage.len(), 1, "labels in use: {lineage:?}");
     kms.close().unwrap();
@@ -107,7 +107,8 @@ fn renames_and_rotations_at_once_leave_one_lineage_under_one_name() {
 
 fn turn(kms: &KeyManager, caller: &Caller, (key, number): (&KeyRef, usize)) -> Result<(), Error> {
     if number % 3 == 0 {
-        return kms.rotate_key(caller, key, &because("at once")).map(drop);
+        let current = KeyRef::Label(kms.get_key(caller, key)?.label);
+        return kms.rotate_key(caller, &current, &because("at once")).map(drop);
     }
     let label = format!("name-{number}").parse().unwrap();
     kms.rename_key(caller, key, &label).map(drop)
@@ -117,7 +118,7 @@ fn turn(kms: &KeyManager, caller: &Caller, (key, number): (&KeyRef, usize)) -> R
 fn lineage(kms: &KeyManager, caller: &Caller) -> BTreeSet<(String, Option<kms::key::KeyId>)> {
     let keys = kms.list_keys(caller).unwrap();
     let used = keys.into_iter().map(|key| key.label.to_string());
-    let possible = (0..12).map(|number| format!("name-{number}"));
+    let possible = (0..30).map(|number| format!("name-{number}"));
     let named = |label: String| {
         let key = kms.get_key(caller, &label.parse().unwrap()).ok();
         (label, key.map(|key| key.id))
