@@ -1,7 +1,9 @@
 //! The project's own chores: `cargo xtask ci`, `campaign`, `bench`.
 
+mod bench;
 mod campaign;
 mod ci;
+mod home;
 mod shell;
 mod tools;
 
@@ -10,6 +12,7 @@ use std::process::ExitCode;
 const USAGE: &str = "usage: cargo xtask COMMAND
 
   ci                      installs what the tests need (or prints how), then checks and tests all
+  bench [NAME...] [--json] prints ratios against named opponents; needs an optimised build
   tools                   only the first part of that
   campaign [NAME...] [--ci] [--json] [--from N]
                           crash campaigns: power-cut-ext4, power-cut-xfs, kill-9, system-calls;
@@ -24,6 +27,7 @@ fn main() -> ExitCode {
         ["campaign", rest @ ..] => campaign::main(rest),
         ["ci"] => ci::run(),
         ["tools"] => tools::ensure(),
+        ["bench", names @ ..] => bench::main(names),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {

@@ -32,6 +32,7 @@ use std::sync::atomic::Ordering;
 
 use crate::access::AccessController;
 use crate::audit::AuditLogger;
+use crate::audit::Head;
 use crate::audit::RecordId;
 use crate::durable::HomeLock;
 use crate::key::KeyId;
@@ -89,6 +90,8 @@ pub struct KeyManager {
     memory: MemoryStorage,
 
     notices: Mutex<Vec<Notice>>,
+    /// The head of the log that the store has.
+    stored_head: Mutex<Option<Head>>,
     /// The latest moment anything was decided for, in microseconds: time never goes back here.
     high_water: AtomicI64,
     record_prefix: u64,
@@ -141,6 +144,7 @@ impl KeyManager {
         match name.as_str() {
             "file" => Ok(&self.file),
             "memory" => Ok(&self.memory),
+            StorageName::OFFLINE => Err(Refused::KeptElsewhere.into()),
             other => Err(Refused::StorageNotFound(other.to_owned()).into()),
         }
     }

@@ -22,6 +22,8 @@ pub mod conformance;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
+use kms_formats::private::PrivateKey;
+
 use crate::audit::Draft;
 use crate::audit::Unreleased;
 use crate::compromise::Cleared;
@@ -34,6 +36,7 @@ use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::lifecycle::uses::Import;
 use crate::lifecycle::uses::Sign;
+use crate::storage::software::SoftwareKey;
 
 pub use error::Fault;
 pub use error::Refused;
@@ -108,6 +111,14 @@ pub struct Destroyed {
     /// Whether every byte was overwritten; `false` where the medium would not honour that and the
     /// remains are ciphertext without their key.
     pub overwritten: bool,
+}
+
+/// The public half of a private key from outside.
+///
+/// # Errors
+/// [`Refused::InvalidKey`] when it is none.
+pub fn public_half(material: &PrivateKey) -> Result<PublicKey, StorageError> {
+    Ok(SoftwareKey::from_private(material)?.public_key().clone())
 }
 
 /// Makes a key pair in `storage`: spends the clearance.

@@ -1,2 +1,43 @@
-//! x
-fn main() {}
+//! `virtengine`: the one binary. Reads the command line and configuration, and calls the library;
+//! decides nothing about keys itself.
+
+mod exit;
+mod output;
+mod problem;
+mod cli;
+mod usage;
+mod config;
+mod context;
+mod secrets;
+mod visit;
+mod confirm;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::exit::Exit;
+
+fn main() -> ExitCode {
+    // Before the first secret can be read: no core dumps, no debugger, locked memory.
+    let _ = kms_secret::protect_process(); // `doctor` tells what this machine refused
+    let exit = match Cli::try_parse() {
+        Ok(cli) => run(&cli),
+        Err(error) => usage::not_understood(&error),
+    };
+    exit.into()
+}
+
+fn run(cli: &Cli) -> Exit {
+    let mut format = cli.global.output.unwrap_or_default();
+    match commands::run(cli, &mut format) {
+        Ok(exit) => exit,
+        Err(problem) if problem.code == output::SILENT => problem.exit,
+        Err(problem) => {
+            problem.report(format);
+            problem.exit
+        }
+    }
+}

@@ -233,9 +233,21 @@ impl AccessController {
         now: Timestamp,
     ) -> Result<(), CheckRefused> {
         let caller = self.validate_session(presented, now)?;
+        Ok(self.check_permission_of(&caller, permission)?)
+    }
+
+    /// Whether a caller holds a permission, for some keys at least.
+    ///
+    /// # Errors
+    /// When not.
+    pub fn check_permission_of(
+        &self,
+        caller: &Authenticated,
+        permission: Permission,
+    ) -> Result<(), Denied> {
         let directory = self.directory();
         let principal = directory.of_session(&caller.session).ok_or(Denied::SessionEnded)?;
-        Ok(grant::holds_somewhere(&directory, principal, permission)?)
+        grant::holds_somewhere(&directory, principal, permission)
     }
 
     /// Ends a session. Nothing happens, and that is well, if it has ended or never was. SPEC:

@@ -129,22 +129,16 @@ words! {
         PolicyChanged = "policy_changed",
         /// Something was asked for without the right to it.
         AccessDenied = "access_denied",
+        /// Principals, roles or sessions were read.
+        AccessRead = "access_read",
         /// The audit log was read.
         AuditRead = "audit_read",
         /// The audit log was exported.
         AuditExported = "audit_exported",
-        /// The key that signs checkpoints was made or changed.
-        AuditCheckpointKey = "audit_checkpoint_key",
         /// A home was made.
         HomeInitialized = "home_initialized",
-        /// A home was opened.
-        HomeOpened = "home_opened",
-        /// A home was closed.
-        HomeClosed = "home_closed",
         /// The clock went backwards, or forwards further than it can have.
         ClockStep = "clock_step",
-        /// The keystore was unsealed.
-        Unlocked = "unlocked",
         /// The keystore was sealed.
         Locked = "locked",
         /// A half-written last line was set aside at the start.

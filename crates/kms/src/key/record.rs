@@ -23,14 +23,25 @@ pub enum Origin {
     Generated,
     /// Brought from outside, where copies may remain.
     Imported,
+    /// Only the public half is here; the private half never was.
+    Registered,
 }
 
-/// Names a place where private keys live: `memory`, `file`, or one of configuration.
+/// Names a place where private keys live: `memory`, `file`, one of configuration (`hsm:NAME`), or
+/// `offline`, which is anywhere but here.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
 #[serde(transparent)]
 pub struct StorageName(Box<str>);
 
 impl StorageName {
+    /// The storage of keys whose private half is elsewhere.
+    pub const OFFLINE: &str = "offline";
+
+    /// [`Self::OFFLINE`] as a name.
+    pub fn offline() -> Self {
+        Self(Self::OFFLINE.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -39,7 +50,7 @@ impl StorageName {
 
 /// A text that names no kind of storage.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no storage; there are `memory`, `file` and `hsm:NAME`")]
+#[error("`{0}` is no storage; there are `memory`, `file`, `offline` and `hsm:NAME`")]
 pub struct InvalidStorageName(String);
 
 impl FromStr for StorageName {
@@ -47,7 +58,7 @@ impl FromStr for StorageName {
 
     fn from_str(text: &str) -> Result<Self, InvalidStorageName> {
         let named = text.strip_prefix("hsm:").is_some_and(|name| name.parse::<Label>().is_ok());
-        (named || text == "memory" || text == "file")
+        (named || ["memory", "file", "offline"].contains(&text))
             .then(|| Self(text.into()))
             .ok_or_else(|| InvalidStorageName(text.chars().take(40).collect()))
     }

@@ -40,6 +40,18 @@ impl Error {
         }
     }
 
+    /// The message as it stands in the log, where no personal name may stand.
+    pub(crate) fn on_record(&self) -> String {
+        use crate::access::ChangeRefused;
+        match self {
+            Self::Refused(Refused::PrincipalNotFound(_)) => "a principal is not here".to_owned(),
+            Self::Refused(Refused::Change(ChangeRefused::NameTaken(_))) => {
+                "a principal of that name exists already".to_owned()
+            }
+            Self::Refused(_) | Self::Fault(_) => self.to_string(),
+        }
+    }
+
     /// What to do, most useful first; may be empty.
     pub fn advice(&self) -> Vec<String> {
         match self {
@@ -80,6 +92,8 @@ impl Refused {
             Self::PolicyNotFound(_) => ("policy_not_found", ErrorKind::NotFound),
             Self::PolicyInUse { .. } => ("policy_in_use", ErrorKind::Conflict),
             Self::StorageNotFound(_) => ("storage_not_configured", ErrorKind::Unavailable),
+            Self::KeptElsewhere => ("private_key_elsewhere", ErrorKind::Unavailable),
+            Self::HalfMade(_) => ("home_half_made", ErrorKind::Conflict),
             Self::MemoryEndsNow => ("memory_not_kept", ErrorKind::Usage),
             Self::MessageTooLong { .. } => ("message_too_long", ErrorKind::Usage),
             Self::HomeExists(_) => ("home_exists", ErrorKind::Conflict),
@@ -98,6 +112,9 @@ impl Refused {
                 &["enrol a second factor: virtengine mfa enroll"]
             }
             Self::NoHome(_) => &["make one: virtengine init, or try it out: virtengine dev"],
+            Self::HalfMade(_) => {
+                &["no key was ever in it: remove its state, keystore and audit, and init again"]
+            }
             Self::HomeExists(_) => &["choose another --home, or move this one away"],
             Self::HomeInUse { .. } => &["wait for it to end, or talk to it if it is the daemon"],
             Self::ClockLeapt { .. } => {
@@ -193,6 +210,7 @@ impl Fault {
             Self::Access(_) | Self::Random => ("cryptography_unavailable", ErrorKind::Unavailable),
             Self::Disk(error) => disk(error),
             Self::Output(_) => ("output_failed", ErrorKind::Other),
+            Self::KeystorePutBack { .. } => ("keystore_put_back", ErrorKind::Integrity),
             Self::Inconsistent(_) => ("home_inconsistent", ErrorKind::Integrity),
         }
     }

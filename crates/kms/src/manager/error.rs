@@ -111,6 +111,9 @@ pub enum Refused {
     /// No storage of that name is configured.
     #[error("storage {0} is not configured")]
     StorageNotFound(String),
+    /// The private half never was here.
+    #[error("the private half of this key is kept elsewhere; only its public half is here")]
+    KeptElsewhere,
     /// A key in the memory of a process that ends at once would be gone at once.
     #[error("storage `memory` keeps a key only as long as this process runs, which ends now")]
     MemoryEndsNow,
@@ -123,6 +126,9 @@ pub enum Refused {
     /// A home is there already.
     #[error("{} is a home already", .0.display())]
     HomeExists(PathBuf),
+    /// A home was begun and not finished; it never had a key.
+    #[error("{} holds parts of a home whose making was cut off", .0.display())]
+    HalfMade(PathBuf),
     /// Nothing is there.
     #[error("{} is no home", .0.display())]
     NoHome(PathBuf),
@@ -162,6 +168,14 @@ pub enum Fault {
     /// A file of the home.
     #[error(transparent)]
     Disk(#[from] DiskError),
+    /// The keystore was put back to an older state.
+    #[error("the keystore is of generation {found}, the home knows generation {known}")]
+    KeystorePutBack {
+        /// As found.
+        found: u32,
+        /// As the store has it.
+        known: u32,
+    },
     /// What a caller wanted written to does not take it.
     #[error("the output: {0}")]
     Output(io::Error),

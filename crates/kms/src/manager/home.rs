@@ -117,6 +117,8 @@ pub(crate) mod meta {
     pub(crate) const HOME_ID: &str = "home_id";
     /// `1` on a home that was made with `--mfa none`.
     pub(crate) const DEVELOPMENT: &str = "development";
+    /// The number of the keystore key, which only grows.
+    pub(crate) const KEYSTORE_GENERATION: &str = "keystore_generation";
     /// The newest signed size and root of the log, `SIZE:ROOT`.
     pub(crate) const AUDIT_HEAD: &str = "audit_head";
 }
@@ -210,7 +212,10 @@ pub(crate) fn access_settings(options: &Options, development: bool) -> AccessSet
 fn refuse_existing(layout: &Layout) -> Result<(), Error> {
     let parts = [layout.state(), layout.keystore(), layout.audit()];
     match parts.iter().find(|part| part.symlink_metadata().is_ok()) {
-        Some(_) => Err(Refused::HomeExists(layout.home.clone()).into()),
+        Some(_) if layout.database().symlink_metadata().is_ok() => {
+            Err(Refused::HomeExists(layout.home.clone()).into())
+        }
+        Some(_) => Err(Refused::HalfMade(layout.home.clone()).into()),
         None => Ok(()),
     }
 }

@@ -14,7 +14,10 @@ use crate::key::Label;
 use crate::key::ManagedKey;
 use crate::key::Move;
 use crate::key::Origin;
+use crate::key::PolicyName;
 use crate::key::PublicKey;
+use crate::key::Purpose;
+use crate::key::StorageName;
 use crate::lifecycle;
 use crate::lifecycle::Context;
 use crate::lifecycle::KeyLifecyclePolicy;
@@ -54,6 +57,7 @@ impl KeyManager {
             let target = Target::NewKey { label, purpose: new.purpose };
             let grant = way.authorize(Permission::KeyCreate, &target)?;
             let _held = self.hold_label(label)?;
+            self.check_stays(&new)?;
             let algorithm = new.algorithm.unwrap_or(new.purpose.default_algorithm());
             let policy = self.policy_for(&new)?;
             let id = self.next_key_id()?;
@@ -92,6 +96,8 @@ impl KeyManager {
             {
                 return Err(Refused::OtherAlgorithm { wanted, found: parsed.key.algorithm }.into());
             }
+            self.check_stays(&new)?;
+            self.check_unknown(&storage::public_half(&parsed.key)?)?;
             let policy = self.policy_for(&new)?;
             let id = self.next_key_id()?;
             let claimed_public = parsed.claimed_public.as_ref();
@@ -103,6 +109,38 @@ impl KeyManager {
             let key = new_record(id, label, &new, &policy, made);
             let key = self.enter(way, key, &policy, new.activate)?;
             Ok(key)
+        })
+    }
+
+    /// Registers a key whose private half is elsewhere, so that its life is kept here: the
+    /// specification's `RegisterKey`. It verifies; it cannot sign. Created, until activated.
+    ///
+    /// Needs `key:create`.
+    ///
+    /// # Errors
+    /// When the label is taken, the purpose or the policy do not allow the algorithm, the key is
+    /// here already, or the caller may not.
+    pub fn register_key(
+        &self,
+        caller: &Caller,
+        label: &Label,
+        public_key: PublicKey,
+        (purpose, policy): (Purpose, Option<PolicyName>),
+    ) -> Result<ManagedKey, Error> {
+        self.operation(caller, EventType::KeyCreated, |way| {
+            let grant = way.authorize(Permission::KeyCreate, &Target::NewKey { label, purpose })?;
+            let _held = self.hold_label(label)?;
+            self.check_unknown(&public_key)?;
+            let storage = StorageName::offline();
+            let algorithm = Some(public_key.algorithm());
+            let new = NewKey { purpose, algorithm, storage, policy, activate: false };
+            let policy = self.policy_for(&new)?;
+            let id = self.next_key_id()?;
+            let what = Generate { id, algorithm: public_key.algorithm(), purpose };
+            _ = lifecycle::admit_generate(grant, what, &policy)?;
+            let made = (Origin::Registered, public_key, way.now);
+            let key = new_record(id, label, &new, &policy, made);
+            self.enter(way, key, &policy, false)
         })
     }
 
@@ -168,8 +206,8 @@ impl KeyManager {
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRenamed, |way| {
             let _held = self.hold_label(label)?;
-            let slot = way.find(key)?;
-            let current = slot.read().clone();
+            let named = way.find(key)?.read().label.clone();
+            let current = way.find(&KeyRef::Label(named))?.read().clone();
             _ = way.authorize_key(Permission::KeyRead, &current)?;
             let target = Target::NewKey { label, purpose: current.purpose };
             _ = way.authorize(Permission::KeyCreate, &target)?;
@@ -183,7 +221,13 @@ impl KeyManager {
                 .iter()
                 .map(|record| ManagedKey { label: label.clone(), ..ManagedKey::clone(record) })
                 .collect();
-            way.commit("rename key", |tx| renamed.iter().try_for_each(|key| tx.put(key)))?;
+            let moved = Lineage { label: label.clone(), current: current.id };
+            let several = renamed.len() > 1;
+            way.commit("rename key", |tx| {
+                renamed.iter().try_for_each(|key| tx.put(key))?;
+                tx.delete::<Lineage>(&current.label.folded())?;
+                if several { tx.put(&moved) } else { Ok(()) }
+            })?;
             for (guard, key) in guards.iter_mut().zip(renamed) {
                 **guard = key;
             }
@@ -204,22 +248,14 @@ impl KeyManager {
 
     /// The keys `way`'s caller may read, by label, then by age.
     pub(crate) fn visible_keys(&self, way: &Way<'_>) -> Result<Vec<ManagedKey>, Error> {
+        self.access.check_permission_of(&way.who, Permission::KeyRead)?;
         let mut keys = Vec::new();
-        let mut denied = None;
         for slot in self.keys.all() {
             let record = slot.read();
             let (label, purpose) = (&record.label, record.purpose);
-            match way
-                .authorize(Permission::KeyRead, &Target::Key { id: &record.id, label, purpose })
-            {
-                Ok(_) => keys.push(record.clone()),
-                Err(error) => denied = Some(error),
-            }
-        }
-        if keys.is_empty() {
-            match denied {
-                Some(error) => return Err(error),
-                None => _ = way.authorize(Permission::KeyRead, &Target::None)?,
+            let target = Target::Key { id: &record.id, label, purpose };
+            if way.authorize(Permission::KeyRead, &target).is_ok() {
+                keys.push(record.clone());
             }
         }
         keys.sort_by(|a, b| (&a.label, a.created_at, a.id).cmp(&(&b.label, b.created_at, b.id)));
@@ -239,6 +275,23 @@ impl KeyManager {
             _ = way.authorize_key(Permission::KeyRead, &record)?;
             read(way, &record)
         })
+    }
+
+    /// Refuses a key in the memory of a process that does not stay.
+    fn check_stays(&self, new: &NewKey) -> Result<(), Error> {
+        if new.storage.as_str() == "memory" && !self.options.stays {
+            return Err(Refused::MemoryEndsNow.into());
+        }
+        Ok(())
+    }
+
+    /// Refuses a key that has a record here, whatever its state: what was stopped or destroyed
+    /// does not come back under another name.
+    fn check_unknown(&self, public_key: &PublicKey) -> Result<(), Error> {
+        match self.keys.all().iter().find(|slot| slot.read().public_key == *public_key) {
+            Some(slot) => Err(Refused::KeyKnown(slot.read().id.into()).into()),
+            None => Ok(()),
+        }
     }
 
     /// Commits a new key with its first moves and makes it known.
@@ -288,6 +341,7 @@ impl Entry {
         let reason = match key.origin {
             Origin::Generated => "generated",
             Origin::Imported => "imported",
+            Origin::Registered => "registered",
         };
         let first = Move {
             from: None,

@@ -3,9 +3,12 @@
 //! Reading and exporting are events too. Writing on behalf of a caller needs a grant and carries
 //! the caller's own identity, so nobody can forge a record of another.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 
 use crate::access::Permission;
+use crate::access::PrincipalId;
+use crate::access::PrincipalName;
 use crate::access::Target;
 use crate::audit::AuditEvent;
 use crate::audit::AuditReport;
@@ -172,6 +175,19 @@ impl AuditManager<'_> {
             Ok(())
         })?;
         Ok(self.kms.audit.checkpoint_now()?)
+    }
+
+    /// The names of the principals that records name by id. Needs `audit:read`.
+    ///
+    /// # Errors
+    /// As [`Self::get_events`].
+    pub fn principal_names(&self) -> Result<BTreeMap<PrincipalId, PrincipalName>, Error> {
+        self.kms.operation(self.caller, EventType::AuditRead, |way| {
+            way.note("read", "principals");
+            _ = way.authorize(Permission::AuditRead, &Target::None)?;
+            let principals = self.kms.access.principals().into_iter();
+            Ok(principals.map(|principal| (principal.id, principal.name)).collect())
+        })
     }
 
     /// The public key checkpoints are signed with, as C2SP signed notes write it.

@@ -7,8 +7,13 @@ use crate::access::Permission;
 use crate::audit::EventType;
 use crate::compromise;
 use crate::key::KeyRef;
+use crate::key::Label;
 use crate::key::ManagedKey;
+use crate::key::PolicyName;
+use crate::key::PublicKey;
+use crate::key::Purpose;
 use crate::key::Reason;
+use crate::key::StorageName;
 use crate::lifecycle;
 use crate::lifecycle::Context;
 use crate::lifecycle::LifecycleReport;
@@ -34,6 +39,19 @@ pub struct KeyLifecycleManager<'a> {
 type Decide = fn(&ManagedKey, &Context<'_>) -> Result<Moved, lifecycle::Refusal>;
 
 impl KeyLifecycleManager<'_> {
+    /// Registers a key whose private half is elsewhere: see [`KeyManager::register_key`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn register_key(
+        &self,
+        label: &Label,
+        public_key: PublicKey,
+        (purpose, policy): (Purpose, Option<PolicyName>),
+    ) -> Result<ManagedKey, Error> {
+        self.kms.register_key(self.caller, label, public_key, (purpose, policy))
+    }
+
     /// Makes a created or pending key active. Needs `key:create`.
     ///
     /// # Errors
@@ -73,12 +91,12 @@ impl KeyLifecycleManager<'_> {
     }
 
     /// Archives a key whose grace period is over: its private half is gone on return, its public
-    /// half stays to verify with. Needs `key:destroy`.
+    /// half stays to verify with. Needs `key:rotate`.
     ///
     /// # Errors
     /// When its state, its grace period or the caller's permissions forbid it.
     pub fn archive_key(&self, key: &KeyRef, reason: &Reason) -> Result<ManagedKey, Error> {
-        let step = Step(Permission::KeyDestroy, EventType::KeyArchived, Transition::Archive);
+        let step = Step(Permission::KeyRotate, EventType::KeyArchived, Transition::Archive);
         self.remove_key(key, reason, step, lifecycle::archive)
     }
 
@@ -106,7 +124,7 @@ impl KeyLifecycleManager<'_> {
     }
 
     /// Orders a key's destruction; it is carried out after the policy's delay and can be cancelled
-    /// until then. Needs `key:destroy` (or `key:delete`).
+    /// until then. Needs `key:delete` or `key:destroy`.
     ///
     /// # Errors
     /// When its state, its grace period, its policy or the caller's permissions forbid it.
@@ -119,7 +137,7 @@ impl KeyLifecycleManager<'_> {
         self.move_key(key, reason, step, lifecycle::schedule_destroy)
     }
 
-    /// Cancels a destruction that is not carried out yet. Needs `key:destroy`.
+    /// Cancels a destruction that is not carried out yet. Needs `key:delete` or `key:destroy`.
     ///
     /// # Errors
     /// When none is scheduled or the caller's permissions forbid it.
@@ -186,6 +204,9 @@ impl KeyLifecycleManager<'_> {
             let context =
                 Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
             let moved = decide(&record, &context)?;
+            if moved.key.storage == StorageName::offline() {
+                return publish(way, &mut record, moved); // there is no private half here to remove
+            }
             let storage = self.kms.storage(&moved.key.storage)?;
             way.intend()?;
             let admitted = lifecycle::admit_destroy(grant, Destroy { key: &moved.key })?;
@@ -216,7 +237,16 @@ impl KeyLifecycleManager<'_> {
             let slot = way.find(key)?;
             let mut record = slot.write(); // waits for the uses under way, holds off the next
             way.note("reason", reason.as_str());
-            let grant = way.authorize_key(permission, &record)?;
+            let grant = match transition {
+                Transition::Reactivate => {
+                    _ = way.authorize_key(Permission::KeySuspend, &record)?;
+                    way.authorize_key(permission, &record)?
+                }
+                Transition::ScheduleDestroy | Transition::CancelDestroy => way
+                    .authorize_key(Permission::KeyDelete, &record)
+                    .or_else(|_| way.authorize_key(permission, &record))?,
+                _ => way.authorize_key(permission, &record)?,
+            };
             let policy = self.kms.policy_of(&record);
             let grave = transition == Transition::Reactivate;
             _ = way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;

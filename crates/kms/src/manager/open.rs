@@ -138,13 +138,14 @@ impl KeyManager {
         let store_key = load_store_key(&*disk, &layout.store_key())?;
         let store = Store::open(&layout.database(), &store_key)?;
         let Some(home_id) = store.meta(meta::HOME_ID)? else {
-            return Err(Refused::NoHome(layout.home).into());
+            return Err(Refused::HalfMade(layout.home).into());
         };
         let development = store.meta(meta::DEVELOPMENT)?.as_deref() == Some("1");
+        let stored_head = stored_head(&store)?;
         let log = OpenAudit {
             config: options.audit_config(&layout),
             key: AuditKey::load(&layout.audit_key(), &home_id)?,
-            anchor: stored_head(&store)?,
+            anchor: stored_head,
             development,
         };
         let (audit, opened) = AuditLogger::open(Arc::clone(&disk), log)?;
@@ -165,7 +166,8 @@ impl KeyManager {
             memory: MemoryStorage::new(),
             keystore,
             notices: Mutex::default(),
-            high_water: AtomicI64::new(last.micros()),
+            stored_head: Mutex::new(stored_head),
+            high_water: AtomicI64::new(if options.accept_clock { 0 } else { last.micros() }),
             record_prefix: u64::from_be_bytes(first_half(random_16()?)),
             record_count: AtomicU64::new(0),
             naming: Mutex::default(),
@@ -193,6 +195,7 @@ impl KeyManager {
             self.record_torn(torn)?;
         }
         self.replay_outbox()?;
+        self.forget_ended_sessions(now)?;
         self.load()?;
         self.set_orphans_aside()?;
         self.report_open_intents()?;

@@ -35,7 +35,7 @@ pub struct Options {
     pub session: SessionPolicy,
     /// Policies of the configuration, beside the built-in and the registered ones.
     pub policies: Vec<KeyLifecyclePolicy>,
-    /// Takes the clock's word although it is far ahead of the last record.
+    /// Takes the clock's word although it is far ahead of the last record, or behind it.
     pub accept_clock: bool,
     /// Whether this process stays, so that keys in memory make sense.
     pub stays: bool,

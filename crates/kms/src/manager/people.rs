@@ -32,9 +32,11 @@ use crate::manager::KeyManager;
 use crate::manager::NewPrincipal;
 use crate::manager::Refused;
 use crate::manager::way::Way;
+use crate::storage;
 use crate::storage::NewSlot;
 use crate::storage::SlotId;
 use crate::storage::SlotKind;
+use crate::storage::StorageError;
 use crate::store::Document;
 use crate::store::StoreError;
 use crate::store::Transaction;
@@ -156,7 +158,8 @@ impl AccessManager<'_> {
     /// # Errors
     /// As [`Self::enable`].
     pub fn reset_mfa(&self, name: &str) -> Result<Principal, Error> {
-        self.alter(name, "second factor reset", |changing, by, id| changing.reset_mfa(by, id))
+        let event = EventType::MfaReset;
+        self.alter_as((event, name, "second factor"), |changing, by, id| changing.reset_mfa(by, id))
     }
 
     /// Removes a principal and its slot; the keystore key is replaced, so that what it may have
@@ -166,8 +169,8 @@ impl AccessManager<'_> {
     /// As [`Self::disable`]; also when it has a slot and the keystore is sealed.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::PrincipalRemoved, |way| {
-            let subject = self.find(name)?;
-            let by = self.may_manage(way, Target::Principal(subject.id))?;
+            let (subject, by) = self.subject(way, name)?;
+            self.kms.may_remove_slots(subject.id)?;
             let mut changing = self.kms.access.changing();
             let change = changing.remove_principal(&by, subject.id)?;
             way.note("subject", subject.id.to_string());
@@ -183,8 +186,7 @@ impl AccessManager<'_> {
     /// As [`Self::enable`]; also when the passphrase is too weak.
     pub fn reset_passphrase(&self, name: &str, new: &SecretBytes) -> Result<Principal, Error> {
         self.kms.operation(self.caller, EventType::PrincipalChanged, |way| {
-            let subject = self.find(name)?;
-            let by = self.may_manage(way, Target::Principal(subject.id))?;
+            let (subject, by) = self.subject(way, name)?;
             let (credential, stretched) =
                 PassphraseCredential::create(self.kms.access.stretcher(), new)?;
             let mut changing = self.kms.access.changing();
@@ -231,7 +233,8 @@ impl AccessManager<'_> {
             let mut changing = self.kms.access.changing();
             if let Some(code) = code {
                 let client = self.caller.client().shown();
-                let accepted = changing.accept_code(proven, (code, &client), way.now)?;
+                let at = self.kms.options.clock.now();
+                let accepted = changing.accept_code(proven, (code, &client), at)?;
                 self.kms.store.transact("accept code", |tx| put_change(tx, accepted.change()))?;
                 proven = changing.apply_code(accepted);
             }
@@ -242,13 +245,13 @@ impl AccessManager<'_> {
         })
     }
 
-    /// All roles, the built-in ones first. Needs `access:manage`, `key:read` or `audit:read`:
-    /// which roles there are is no secret among those who have one.
+    /// All roles, the built-in ones first. Needs a session and no permission: which roles there
+    /// are is no secret among those who have one.
     ///
     /// # Errors
     /// When the caller has no session.
     pub fn roles(&self) -> Result<Vec<Role>, Error> {
-        self.kms.operation(self.caller, EventType::KeyRead, |way| {
+        self.kms.operation(self.caller, EventType::AccessRead, |way| {
             way.note("read", "roles");
             Ok(self.kms.access.roles())
         })
@@ -308,8 +311,18 @@ impl AccessManager<'_> {
         way.confirm(way.authorize(Permission::AccessManage, &target)?)
     }
 
+    /// Finds whom a change is about. Who may not manage principals does not learn who there is.
+    fn subject(&self, way: &Way<'_>, name: &str) -> Result<(Principal, Confirmed), Error> {
+        let Some(subject) = self.kms.access.principal(name) else {
+            _ = self.may_manage(way, Target::None)?;
+            return Err(Refused::PrincipalNotFound(name.to_owned()).into());
+        };
+        let by = self.may_manage(way, Target::Principal(subject.id))?;
+        Ok((subject, by))
+    }
+
     fn read<T>(&self, read: impl FnOnce() -> T) -> Result<T, Error> {
-        self.kms.operation(self.caller, EventType::KeyRead, |way| {
+        self.kms.operation(self.caller, EventType::AccessRead, |way| {
             way.note("read", "principals");
             _ = way.authorize(Permission::AccessManage, &Target::None)?;
             Ok(read())
@@ -322,9 +335,16 @@ impl AccessManager<'_> {
         what: &str,
         decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
     ) -> Result<Principal, Error> {
-        self.kms.operation(self.caller, EventType::PrincipalChanged, |way| {
-            let subject = self.find(name)?;
-            let by = self.may_manage(way, Target::Principal(subject.id))?;
+        self.alter_as((EventType::PrincipalChanged, name, what), decide)
+    }
+
+    fn alter_as(
+        &self,
+        (event, name, what): (EventType, &str, &str),
+        decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
+    ) -> Result<Principal, Error> {
+        self.kms.operation(self.caller, event, |way| {
+            let (subject, by) = self.subject(way, name)?;
             let mut changing = self.kms.access.changing();
             let change = decide(&changing, &by, subject.id)?;
             way.note("subject", subject.id.to_string());
@@ -419,14 +439,26 @@ impl KeyManager {
         Ok(self.keystore.add_slot(new)?)
     }
 
+    /// Refuses what would leave a slot behind.
+    fn may_remove_slots(&self, id: PrincipalId) -> Result<(), Error> {
+        let principal = id.to_string();
+        let has_one = self.keystore.slots().iter().any(|slot| slot.principal == principal);
+        if has_one && self.keystore.is_sealed() {
+            return Err(Error::from(StorageError::from(storage::Refused::Locked)));
+        }
+        Ok(())
+    }
+
     fn remove_slots(&self, id: PrincipalId, but: Option<SlotId>) -> Result<(), Error> {
         let principal = id.to_string();
         let slots = self.keystore.slots();
         let gone = slots.iter().filter(|slot| slot.principal == principal && Some(slot.id) != but);
+        let mut removed = false;
         for slot in gone {
             _ = self.keystore.remove_slot(slot.id)?;
+            removed = true;
         }
-        Ok(())
+        if removed { self.keep_generation() } else { Ok(()) }
     }
 }
 

@@ -17,6 +17,7 @@ use crate::manager::KeyManager;
 use crate::manager::NewKey;
 use crate::manager::Refused;
 use crate::store::Document;
+use crate::time::Timestamp;
 
 impl Document for KeyLifecyclePolicy {
     const KIND: &'static str = "policy";
@@ -101,6 +102,13 @@ impl KeyLifecycleManager<'_> {
 }
 
 impl KeyManager {
+    /// When a rotation of `key` is due under its policy; absent where it never is. Asks for no
+    /// session: it follows from a record the caller holds already.
+    pub fn rotate_by(&self, key: &ManagedKey) -> Option<Timestamp> {
+        let age = self.policy_of(key).max_active_age_days;
+        key.activated_at.zip(age).map(|(activated, age)| activated.plus(age))
+    }
+
     /// The policies as they stand now.
     pub(crate) fn policies(&self) -> Arc<Policies> {
         Arc::clone(&self.policies.read().unwrap_or_else(PoisonError::into_inner))

@@ -68,22 +68,24 @@ impl KeyManager {
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRotated, |way| {
             let slot = way.find(key)?;
-            let mut old = slot.write();
+            let before = slot.read().clone(); // the key signs on while its successor is made
             way.note("reason", reason.as_str());
-            let grant = way.authorize_key(Permission::KeyRotate, &old)?;
-            let policy = self.policy_of(&old);
+            let grant = way.authorize_key(Permission::KeyRotate, &before)?;
+            let policy = self.policy_of(&before);
             let transition = Transition::BeginRotation;
             let grant = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
             // 1. Nothing is made for a key that may not have a successor now.
-            lifecycle::may_rotate(&old, way.now)?;
+            lifecycle::may_rotate(&before, way.now)?;
             way.intend()?;
             // 2. The successor's private half. A crash here leaves an orphaned key file.
             let id = self.next_key_id()?;
-            let what = Generate { id, algorithm: old.algorithm(), purpose: old.purpose };
+            let what = Generate { id, algorithm: before.algorithm(), purpose: before.purpose };
             let admitted = lifecycle::admit_generate(grant, what, &policy)?;
-            let storage = self.storage(&old.storage)?;
+            let storage = self.storage(&before.storage)?;
             let public_key = storage::generate(storage, compromise::observe(admitted))?;
-            // 3. Both keys' moves and the label, in one transaction with the record.
+            // 3. Both keys' moves and the label, in one transaction with the record; decided on
+            //    what the key is now.
+            let mut old = slot.write();
             let consensus = old.purpose == Purpose::Consensus;
             let by = way.who.principal().to_string();
             let context =
@@ -114,8 +116,8 @@ impl KeyManager {
 
 impl KeyLifecycleManager<'_> {
     /// Rotates from one key that exists to another that exists: the specification's `RotateKey`.
-    /// The label of the old key names the new one from then on, except for consensus keys, where
-    /// it does so once the rotation is completed. Returns the old key.
+    /// The label of the old key names the new one from then on if that is active, else once the
+    /// rotation is completed. Returns the old key.
     ///
     /// Needs `key:rotate` on both; fresh MFA where the policy says so.
     ///
@@ -130,7 +132,7 @@ impl KeyLifecycleManager<'_> {
     ) -> Result<ManagedKey, Error> {
         let step = Step(EventType::KeyRotated, Transition::BeginRotation);
         self.move_pair((old, Some(new)), reason, step, |old, new, context| {
-            let label_follows = old.purpose != Purpose::Consensus;
+            let label_follows = new.key.state == KeyState::Active;
             let current = if label_follows { new.key.id } else { old.id };
             let moved = lifecycle::begin_rotation(old, new, context)?;
             Ok(Outcome { old: moved.old, new: Some(moved.new), current })

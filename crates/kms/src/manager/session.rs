@@ -1,24 +1,32 @@
 //! Beginning and ending sessions; unsealing with the passphrase that is shown.
 
+use std::sync::PoisonError;
+
 use kms_secret::SecretBytes;
 
 use crate::access;
 use crate::access::AccessContents;
 use crate::access::LockoutRecord;
+use crate::access::Permission;
 use crate::access::Proven;
 use crate::access::SessionRecord;
 use crate::access::SessionTag;
+use crate::access::Target;
 use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::manager::Caller;
 use crate::manager::Error;
+use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Login;
 use crate::manager::home::meta;
 use crate::manager::people::put_change;
 use crate::manager::way::Way;
+use crate::manager::way::text;
 use crate::storage::KeyStorage;
+use crate::storage::Refused as Stored;
 use crate::storage::SlotRef;
+use crate::storage::StorageError;
 use crate::store::Document;
 use crate::store::Store;
 use crate::store::StoreError;
@@ -92,11 +100,13 @@ impl KeyManager {
         draft.principal = Some(proven.proof().principal().to_string());
         // 2. The second factor, whose use is stored before it counts.
         let proven = match login.mfa_code {
-            Some(code) => self.accept_code(proven, code, login, now)?,
+            Some(code) => self.accept_code(proven, code, login)?,
             None => proven,
         };
         // 3. The keystore, where the principal may open it.
-        self.unseal_with(&proven)?;
+        if self.unseal_with(&proven)? {
+            draft.details.push(text("unsealed", "true"));
+        }
         // 4. The session, stored with its record.
         let started = self.access.create_session(proven.into_proof(), login.client.shown(), now)?;
         draft.session = Some(started.session.tag().to_string());
@@ -117,42 +127,60 @@ impl KeyManager {
         Ok(started.token)
     }
 
-    fn accept_code(
-        &self,
-        proven: Proven,
-        code: &str,
-        login: &Login<'_>,
-        now: Timestamp,
-    ) -> Result<Proven, Error> {
+    /// A code is of the clock's time, also while decisions wait for the clock to catch up.
+    fn accept_code(&self, proven: Proven, code: &str, login: &Login<'_>) -> Result<Proven, Error> {
         let code = SecretBytes::copy_from(code.as_bytes());
         let mut changing = self.access.changing();
-        let accepted = changing.accept_code(proven, (&code, &login.client.shown()), now)?;
+        let at = self.options.clock.now();
+        let accepted = changing.accept_code(proven, (&code, &login.client.shown()), at)?;
         self.store.transact("accept code", |tx| put_change(tx, accepted.change()))?;
         Ok(changing.apply_code(accepted))
     }
 
-    fn unseal_with(&self, proven: &Proven) -> Result<(), Error> {
+    fn unseal_with(&self, proven: &Proven) -> Result<bool, Error> {
         let id = proven.proof().principal();
         let owner = id.to_string();
         let principal = self.access.principal(&owner);
         if !principal.is_some_and(|principal| principal.has_slot) || !self.keystore.is_sealed() {
-            return Ok(());
+            return Ok(false);
         }
         let seed = proven.stretched().unseal_key();
         self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
-        self.remove_stale_slots(&owner, &seed)
+        self.remove_stale_slots(&owner, &seed)?;
+        self.keep_generation()?;
+        Ok(true)
     }
 
-    /// A change of the passphrase that a crash cut off leaves two slots; the one that this
-    /// passphrase does not open goes.
+    /// Keeps the number of the keystore key, and refuses one that has gone back: the keystore of
+    /// last week would have keys and slots that are gone.
+    pub(crate) fn keep_generation(&self) -> Result<(), Error> {
+        let found = self.keystore.generation();
+        let stored = self.store.meta(meta::KEYSTORE_GENERATION)?;
+        let known = stored.and_then(|text| text.parse().ok()).unwrap_or(0);
+        if found < known {
+            self.forget_secrets();
+            return Err(Fault::KeystorePutBack { found, known }.into());
+        }
+        if found > known {
+            let name = meta::KEYSTORE_GENERATION;
+            self.store.transact("keep generation", |tx| tx.set_meta(name, &found.to_string()))?;
+        }
+        Ok(())
+    }
+
+    /// Removes slots that a crash left behind: of principals that are gone, and, where a change of
+    /// the passphrase was cut off and left two, the one that this passphrase does not open.
     fn remove_stale_slots(&self, owner: &str, seed: &SecretBytes) -> Result<(), Error> {
         let slots = self.keystore.slots();
-        let own: Vec<_> = slots.iter().filter(|slot| slot.principal == owner).collect();
-        if own.len() < 2 {
-            return Ok(());
-        }
-        for slot in own {
-            if self.keystore.unseal(SlotRef::Id(slot.id), seed).is_err() {
+        let own = slots.iter().filter(|slot| slot.principal == owner).count();
+        for slot in slots {
+            let is_stale = if slot.principal == owner {
+                let opened = || self.keystore.unseal(SlotRef::Id(slot.id), seed);
+                own > 1 && matches!(opened(), Err(StorageError::Refused(Stored::WrongPassphrase)))
+            } else {
+                self.access.principal(&slot.principal).is_none()
+            };
+            if is_stale {
                 _ = self.keystore.remove_slot(slot.id)?;
             }
         }
@@ -181,10 +209,13 @@ impl KeyManager {
     /// Forgets every secret: parsed keys and the keystore key. Sessions stay; their holders can
     /// read, and use keys again once someone with a slot has logged in.
     ///
+    /// Needs `key:suspend` on every key, since it stops them all.
+    ///
     /// # Errors
-    /// When the caller has no session or the record cannot be written.
+    /// When the caller may not or the record cannot be written.
     pub fn lock(&self, caller: &Caller) -> Result<(), Error> {
-        self.operation(caller, EventType::Locked, |_| {
+        self.operation(caller, EventType::Locked, |way| {
+            _ = way.authorize(Permission::KeySuspend, &Target::None)?;
             self.forget_secrets();
             Ok(())
         })
@@ -203,10 +234,32 @@ impl KeyManager {
     pub fn close(self) -> Result<(), Error> {
         self.forget_secrets();
         self.audit.close()?;
-        if let Some(head) = self.audit.anchor() {
-            self.store.transact("close", |tx| tx.set_meta(meta::AUDIT_HEAD, &head.to_string()))?;
-        }
+        self.store.transact("close", |tx| self.keep_head(tx))?;
         Ok(self.store.close()?)
+    }
+
+    /// Keeps the newest signed head of the log in the store, so that a log cut short shows.
+    pub(crate) fn keep_head(&self, tx: &mut Transaction<'_>) -> Result<(), StoreError> {
+        let mut stored = self.stored_head.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.audit.anchor() {
+            Some(head) if Some(head) != *stored => {
+                tx.set_meta(meta::AUDIT_HEAD, &head.to_string())?;
+                *stored = Some(head);
+                Ok(())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Removes sessions from the store that ended with their time.
+    pub(crate) fn forget_ended_sessions(&self, now: Timestamp) -> Result<(), Error> {
+        let ended = self.access.sweep_sessions(now);
+        if ended.is_empty() {
+            return Ok(());
+        }
+        Ok(self.store.transact("ended sessions", |tx| {
+            ended.iter().try_for_each(|tag| delete_session(tx, *tag))
+        })?)
     }
 
     /// Stores how often who failed, so that a restart does not forgive.

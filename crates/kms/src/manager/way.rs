@@ -89,7 +89,7 @@ impl KeyManager {
         }
         draft.success = false;
         draft.error_code = Some(error.code().to_owned());
-        draft.error_message = Some(error.to_string());
+        draft.error_message = Some(error.on_record());
         match self.audit.record(draft).and_then(Pending::wait) {
             Ok(()) => error,
             Err(fault) => fault.into(),
@@ -191,6 +191,7 @@ impl Way<'_> {
         let (id, log_size) = (self.draft.id.to_hex(), self.kms.audit.head().size);
         let position = self.kms.store.transact(name, |tx| {
             change(tx)?;
+            self.kms.keep_head(tx)?;
             tx.outbox(&id, log_size, encoded.as_bytes())
         })?;
         self.outbox = Some(position);
@@ -213,7 +214,11 @@ impl Way<'_> {
     }
 
     /// Closes the way with an error: it is returned once the record of it is durable.
-    pub(crate) fn refuse(self, error: Error) -> Error {
+    pub(crate) fn refuse(mut self, error: Error) -> Error {
+        if self.queued.is_some() {
+            self.draft.id = self.kms.next_record_id(); // the change has its record already
+            self.draft.phase = Phase::Single;
+        }
         self.kms.record_refusal(self.draft, error)
     }
 }

@@ -115,6 +115,8 @@ fn settle(connection: &Connection) -> Result<(), rusqlite::Error> {
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // What is removed is overwritten in the file: erased names do not linger in free pages.
+    connection.pragma_update(None, "secure_delete", "ON")?;
     // The home's lock comes first; whoever still has the file is no process of this product.
     connection.busy_timeout(Duration::from_millis(200))
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
 mod crash;
+mod attacks;
 mod home;
 mod layers;
+mod regressions;
 mod way;

@@ -1,0 +1,3 @@
+//! Attacks on a whole home, each with the safe behaviour it meets.
+
+mod access;

@@ -1,0 +1,60 @@
+//! `virtengine init`, `config`, `completions` and `man`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::Subcommand;
+use clap::ValueEnum;
+use clap_complete::Shell;
+use kms::access::PrincipalName;
+
+/// `init`.
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// Name of the first administrator
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    pub(crate) admin: PrincipalName,
+    /// The administrator's second factor; `none` makes a development home for ever
+    #[arg(long, default_value = "totp")]
+    pub(crate) mfa: MfaKind,
+}
+
+/// Second factors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MfaKind {
+    /// Codes of an authenticator app
+    Totp,
+    /// None: for development
+    None,
+}
+
+/// The configuration file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Check a file and name every mistake with its line
+    Check(ConfigCheckArgs),
+    /// Show the settings in effect and where they came from
+    Show,
+}
+
+/// `config check`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigCheckArgs {
+    /// The file [default: the one in effect]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// `completions`.
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// bash, zsh or fish
+    pub(crate) shell: Shell,
+}
+
+/// `man`.
+#[derive(Debug, Args)]
+pub(crate) struct ManArgs {
+    /// Write a page for every command into this directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+}

@@ -1,0 +1,52 @@
+//! What the commands do: one file per group, each command one operation of the library.
+
+mod audit;
+mod config;
+mod dev;
+mod doctor;
+mod init;
+mod keys;
+mod lifecycle;
+mod manual;
+mod mfa;
+mod policy;
+mod principal;
+mod role;
+mod session;
+mod sign;
+mod status;
+
+use crate::cli::Cli;
+use crate::cli::Command;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::Format;
+use crate::problem::Problem;
+
+/// Carries out the command; `format` becomes what is in effect, for the report of a problem.
+///
+/// # Errors
+/// When the command did not succeed.
+pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
+    let global = &cli.global;
+    let mut context = || Context::new(global, format);
+    match &cli.command {
+        Command::Completions(args) => manual::completions(args),
+        Command::Man(args) => manual::man(args),
+        Command::Config(command) => config::run(command, global, format),
+        Command::Dev => dev::run(global),
+        Command::Init(args) => init::run(&context()?, args),
+        Command::Status => status::status(&context()?),
+        Command::Doctor => doctor::run(&context()?),
+        Command::Keys(command) => keys::run(&context()?, command),
+        Command::Sign(args) => sign::sign(&context()?, args),
+        Command::Verify(args) => sign::verify(&context()?, args),
+        Command::Policy(command) => policy::run(&context()?, command),
+        Command::Lifecycle(command) => lifecycle::run(&context()?, command),
+        Command::Principal(command) => principal::run(&context()?, command),
+        Command::Role(command) => role::run(&context()?, command),
+        Command::Mfa(command) => mfa::run(&context()?, command),
+        Command::Session(command) => session::run(&context()?, command),
+        Command::Audit(command) => audit::run(&context()?, command),
+    }
+}

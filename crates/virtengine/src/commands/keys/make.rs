@@ -1,0 +1,166 @@
+//! Keys that come into being: made here, or taken in.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use kms::access::Permission;
+use kms::key::Algorithm;
+use kms::key::KeyState;
+use kms::key::Label;
+use kms::key::ManagedKey;
+use kms::manager::NewKey;
+use kms_formats::private::PRIVATE_KEY_FILE_LIMIT;
+use kms_formats::private::ParsedPrivateKey;
+use kms_formats::private::PrivateFormat;
+use kms_formats::private::PrivateKey;
+use kms_formats::public::PublicKey;
+use kms_secret::SecretBytes;
+
+use crate::cli::keys::AddArgs;
+use crate::cli::keys::ImportArgs;
+use crate::cli::keys::ImportHexArgs;
+use crate::cli::keys::NewKeyArgs;
+use crate::cli::keys::PrivateForm;
+use crate::commands::keys::print;
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::progress::spin;
+use crate::problem::Problem;
+use crate::problem::say;
+use crate::problem::warn;
+use crate::secrets;
+use crate::secrets::Stdin;
+use crate::visit::Visit;
+use crate::visit::visit;
+
+/// A public key file has at most so many bytes: an RSA-4096 key as PEM has 800.
+const PUBLIC_KEY_FILE_LIMIT: u64 = 16 * 1024;
+
+/// `keys add`.
+///
+/// # Errors
+/// When the key could not be made.
+pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
+    if let Some(file) = &args.public_key {
+        return register(visit, args, file);
+    }
+    let new = wanted(&args.new, args.algo);
+    let algorithm = args.algo.unwrap_or_else(|| args.new.purpose.default_algorithm());
+    let would = || Ok(format!("make the {algorithm} key {}", args.name));
+    if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
+        return Ok(exit);
+    }
+    let key = spin("making the key", || visit.kms.generate_key(visit.caller, &args.name, new))?;
+    enter(visit, &key, &args.new)
+}
+
+/// `keys add --public-key`: the private half is elsewhere.
+fn register(visit: &Visit<'_>, args: &AddArgs, file: &Path) -> Result<Exit, Problem> {
+    let refuse = |e| Problem::io(format!("cannot read {}", file.display()), &e);
+    let mut bytes = Vec::new();
+    let opened = File::open(file).map_err(refuse)?;
+    opened.take(PUBLIC_KEY_FILE_LIMIT).read_to_end(&mut bytes).map_err(refuse)?;
+    let public_key = PublicKey::from_spki(&bytes).map_err(|e| {
+        let mut problem = Problem::usage(format!("{} holds no public key", file.display()));
+        problem.code = "key_file_invalid";
+        problem.because(e.to_string()).fix("a SubjectPublicKeyInfo is wanted, as PEM or DER")
+    })?;
+    let would = || Ok(format!("register the {} key {}", public_key.algorithm(), args.name));
+    if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
+        return Ok(exit);
+    }
+    let life = (args.new.purpose, args.new.policy.clone());
+    let key = visit.kms.register_key(visit.caller, &args.name, public_key, life)?;
+    print(visit, &key)
+}
+
+/// `keys import`.
+///
+/// # Errors
+/// When the file holds no such key, or it could not be taken in.
+pub(crate) fn import(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, Problem> {
+    let stdin = if args.file.as_os_str() == "-" { Stdin::Taken } else { Stdin::Free };
+    let format = match args.format {
+        PrivateForm::Pkcs8 => PrivateFormat::Pkcs8,
+        PrivateForm::Raw => PrivateFormat::Raw,
+        PrivateForm::Privval => PrivateFormat::Privval,
+    };
+    let file = secrets::file(&args.file, PRIVATE_KEY_FILE_LIMIT)?;
+    let parsed = parse(&file, format, args.algo)?;
+    drop(file);
+    visit(context, stdin, |visit| take_in(visit, &args.name, &args.new, &parsed))
+}
+
+/// `keys import-hex`.
+///
+/// # Errors
+/// When the hex is no such key, or it could not be taken in.
+pub(crate) fn import_hex(context: &Context<'_>, args: &ImportHexArgs) -> Result<Exit, Problem> {
+    let (hex, stdin) = match (&args.hex, &args.file) {
+        (Some(hex), _) => {
+            warn(
+                "a private key on the command line can be seen by every user of this machine and \
+                 stays in the shell's history: leave it out, it is read from stdin",
+            );
+            (SecretBytes::copy_from(hex.as_bytes()), Stdin::Free)
+        }
+        (None, Some(file)) => {
+            let stdin = if file.as_os_str() == "-" { Stdin::Taken } else { Stdin::Free };
+            (secrets::file(file, PRIVATE_KEY_FILE_LIMIT)?, stdin)
+        }
+        (None, None) => (secrets::key_line(PRIVATE_KEY_FILE_LIMIT)?, Stdin::Free),
+    };
+    let parsed = parse(&hex, PrivateFormat::Raw, Some(args.algo))?;
+    drop(hex);
+    visit(context, stdin, |visit| take_in(visit, &args.name, &args.new, &parsed))
+}
+
+fn parse(
+    file: &SecretBytes,
+    format: PrivateFormat,
+    algorithm: Option<Algorithm>,
+) -> Result<ParsedPrivateKey, Problem> {
+    let parsed = PrivateKey::parse(file.expose(), format, algorithm);
+    kms_secret::burn_stack();
+    parsed.map_err(|e| {
+        let mut problem = Problem::usage("this is no private key that can be taken in");
+        problem.code = "key_file_invalid";
+        problem.because(e.to_string()).fix("--format pkcs8, raw or privval; --algo for raw")
+    })
+}
+
+fn take_in(
+    visit: &Visit<'_>,
+    name: &Label,
+    args: &NewKeyArgs,
+    parsed: &ParsedPrivateKey,
+) -> Result<Exit, Problem> {
+    let algorithm = parsed.key.algorithm;
+    let would = || Ok(format!("take in the {algorithm} key {name}"));
+    if let Some(exit) = visit.rehearse(Permission::KeyImport, would)? {
+        return Ok(exit);
+    }
+    let new = wanted(args, Some(algorithm));
+    let key = visit.kms.import_key(visit.caller, name, new, parsed)?;
+    warn("copies of this key outside are not guarded: destroy them");
+    enter(visit, &key, args)
+}
+
+/// Shows the new key, and says so where its policy keeps it from being active at once.
+fn enter(visit: &Visit<'_>, key: &ManagedKey, args: &NewKeyArgs) -> Result<Exit, Problem> {
+    if !args.inactive && key.state == KeyState::Created {
+        say(&format!("policy {} asks for an approval before {} is used", key.policy, key.label));
+    }
+    print(visit, key)
+}
+
+fn wanted(args: &NewKeyArgs, algorithm: Option<Algorithm>) -> NewKey {
+    NewKey {
+        purpose: args.purpose,
+        algorithm,
+        storage: args.storage.clone(),
+        policy: args.policy.clone(),
+        activate: !args.inactive,
+    }
+}

@@ -1,0 +1,39 @@
+//! `virtengine status` and `virtengine doctor`. Neither asks for a passphrase.
+
+use kms::manager::Status;
+
+use crate::context::Context;
+use crate::exit::Exit;
+use crate::output::text::Details;
+use crate::output::text::counts;
+use crate::problem::Problem;
+use crate::visit;
+
+/// Shows the state of the home.
+///
+/// # Errors
+/// When the home cannot be opened or stdout cannot be written.
+pub(crate) fn status(context: &Context<'_>) -> Result<Exit, Problem> {
+    let kms = visit::open(context)?;
+    let status = kms.status();
+    kms.close()?;
+    context.data(&status, || text(&status))?;
+    Ok(Exit::Ok)
+}
+
+fn text(status: &Status) -> String {
+    let sealed = if status.sealed { "yes, until someone logs in" } else { "no" };
+    Details::default()
+        .add("version", status.version)
+        .add("home", &status.home)
+        .add("development", if status.development { "yes, for ever" } else { "no" })
+        .add("sealed", sealed)
+        .add("keys", counts(&status.keys))
+        .add("audit records", status.audit_size)
+        .add("audit root", &status.audit_root)
+        .add("audit key", &status.audit_key)
+        .add("audit writable", if status.audit_writable { "yes" } else { "NO" })
+        .add("secrets in", &status.locked_memory)
+        .add("now", status.now)
+        .render()
+}

@@ -1,0 +1,153 @@
+//! What went wrong, as a person reads it and as a program reads it.
+//!
+//! Text has the most important line last: what failed, why with the value seen, what to do.
+//! JSON is one object on one line of stderr. Secrets never stand in a problem.
+
+use std::io::Write;
+
+use serde::Serialize;
+
+use crate::exit::Exit;
+use crate::output::Format;
+use crate::output::text::escape;
+
+/// A failure on its way to the person: nothing catches it but `main`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Problem {
+    /// Which number the process ends with.
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+    /// Stable name of the failure, for programs.
+    pub(crate) code: &'static str,
+    /// What failed, in one line.
+    pub(crate) message: String,
+    /// Why, with the value seen; empty where the message says it all.
+    pub(crate) reason: String,
+    /// What to do: commands or settings, the most likely last.
+    pub(crate) advice: Vec<String>,
+}
+
+impl Problem {
+    /// A failure without a reason or advice yet.
+    pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
+        Self { exit, code, message: message.into(), reason: String::new(), advice: Vec::new() }
+    }
+
+    /// Wrong use: exit 2, nothing was done.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Self::new(Exit::Usage, "usage", message)
+    }
+
+    /// The machine refused: a file, a pipe, a terminal.
+    pub(crate) fn io(message: impl Into<String>, error: &std::io::Error) -> Self {
+        let exit = match error.kind() {
+            std::io::ErrorKind::NotFound => Exit::NotFound,
+            std::io::ErrorKind::AlreadyExists => Exit::Conflict,
+            _ => Exit::Other,
+        };
+        Self::new(exit, "io", message).because(error.to_string())
+    }
+
+    /// Adds why.
+    pub(crate) fn because(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        self
+    }
+
+    /// Adds one thing to do.
+    pub(crate) fn fix(mut self, advice: impl Into<String>) -> Self {
+        self.advice.push(advice.into());
+        self
+    }
+
+    /// Prints it to stderr. A stderr that is closed changes nothing: the exit code tells.
+    pub(crate) fn report(&self, format: Format) {
+        let text = match format {
+            Format::Json | Format::Yaml => self.json(),
+            Format::Text => self.text(),
+        };
+        let _ = std::io::stderr().lock().write_all(text.as_bytes());
+    }
+
+    fn json(&self) -> String {
+        serde_json::to_string(self).expect("text fields have no way not to serialise") + "\n"
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("error[{}]: {}\n", self.code, escape(&self.message));
+        if !self.reason.is_empty() {
+            text += &format!("  reason  {}\n", escape(&self.reason));
+        }
+        for advice in &self.advice {
+            text += &format!("  fix     {}\n", escape(advice));
+        }
+        text
+    }
+}
+
+impl From<kms::manager::Error> for Problem {
+    fn from(error: kms::manager::Error) -> Self {
+        let message = error.to_string();
+        let mut problem = Self::new(error.kind().into(), error.code(), message);
+        // A cause that the message does not tell already.
+        let mut cause = std::error::Error::source(&error);
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !problem.message.contains(&text) && !problem.reason.contains(&text) {
+                problem.reason = if problem.reason.is_empty() {
+                    text
+                } else {
+                    format!("{}: {text}", problem.reason)
+                };
+            }
+            cause = inner.source();
+        }
+        problem.advice = error.advice();
+        problem
+    }
+}
+
+/// Tells something worth knowing that stops nothing, on stderr.
+pub(crate) fn warn(message: &str) {
+    let line = format!("warning: {}\n", escape(message));
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// Tells that something was done, on stderr: stdout carries data only.
+pub(crate) fn say(message: &str) {
+    let line = format!("{}\n", escape(message));
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Problem {
+        Problem::new(Exit::NotFound, "key_not_found", "no key is named `vall`")
+            .because("3 keys are there")
+            .fix("virtengine keys list")
+            .fix("virtengine keys show val")
+    }
+
+    #[test]
+    fn text_ends_with_what_to_do() {
+        let expected = "error[key_not_found]: no key is named `vall`\n  reason  3 keys are there\n  \
+                        fix     virtengine keys list\n  fix     virtengine keys show val\n";
+        assert_eq!(sample().text(), expected);
+    }
+
+    #[test]
+    fn json_is_one_line_with_all_four_fields() {
+        let expected = "{\"code\":\"key_not_found\",\"message\":\"no key is named `vall`\",\
+                        \"reason\":\"3 keys are there\",\
+                        \"advice\":[\"virtengine keys list\",\"virtengine keys show val\"]}\n";
+        assert_eq!(sample().json(), expected);
+    }
+
+    #[test]
+    fn control_characters_cannot_reach_the_terminal() {
+        let text = Problem::usage("bad \u{1b}[2Jname\nerror: fake").text();
+        assert_eq!(text, "error[usage]: bad \\u{1b}[2Jname\\nerror: fake\n");
+    }
+}
