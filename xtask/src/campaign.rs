@@ -77,8 +77,14 @@ pub(crate) fn main(words: &[&str]) -> Outcome {
         }
     }
     let chosen = NAMES.iter().filter(|name| named.is_empty() || named.contains(name));
-    let outcomes: Vec<Outcome> = chosen.map(|name| run(name, plan, json)).collect();
-    outcomes.into_iter().collect()
+    // Side by side: each waits for its disk or its worker most of the time.
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let running: Vec<_> = chosen.map(|name| scope.spawn(|| run(name, plan, json))).collect();
+        let ended = running.into_iter().map(|thread| thread.join());
+        ended.map(|outcome| outcome.unwrap_or_else(|_| Err("a campaign panicked".into()))).collect()
+    });
+    let failed: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
 fn number(word: Option<&str>) -> Outcome<usize> {

@@ -34,7 +34,8 @@ impl Moment {
         let spread = |over_us: usize| Duration::from_micros((round * 7_919 % over_us) as u64);
         match round % 8 {
             0 | 4 => Self::AfterStart(spread(300_000)),
-            7 => Self::AtWork(spread(1_500_000)), // beyond a timed checkpoint, or into a clean close
+            2 | 6 => Self::AtWork(spread(800_000)), // people come and go, which takes longer
+            7 => Self::AtWork(spread(1_500_000)),   // beyond a timed checkpoint, or into a close
             _ => Self::AtWork(spread(80_000)),
         }
     }
