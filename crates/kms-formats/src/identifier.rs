@@ -110,3 +110,51 @@ fn described(oid: &ObjectIdentifier) -> String {
     text.push_str(name);
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use der::Tag;
+
+    use super::*;
+
+    fn with(
+        oid: ObjectIdentifier,
+        parameters: Option<AnyRef<'static>>,
+    ) -> Result<Kind, UnsupportedKind> {
+        kind(&AlgorithmIdentifierRef { oid, parameters })
+    }
+
+    #[test]
+    fn every_algorithm_is_known_by_the_identifier_it_is_written_with() {
+        let kinds = Algorithm::ALL.map(|algorithm| kind(&identifier(algorithm)).unwrap());
+        let curves = [Algorithm::Secp256k1, Algorithm::P256].map(Kind::Curve);
+        assert_eq!(kinds, [Kind::Ed25519, curves[0], curves[1], Kind::Rsa, Kind::Rsa]);
+    }
+
+    #[test]
+    fn parameters_that_do_not_fit_are_refused() {
+        let null = Some(AnyRef::NULL);
+        let ed25519 = Err(UnsupportedKind::Parameters("ed25519"));
+        assert_eq!(with(ED25519, null), ed25519);
+        assert_eq!(with(ED25519, Some((&P256).into())), ed25519);
+        let rsa = Err(UnsupportedKind::Parameters("RSA"));
+        assert_eq!(with(RSA, None), rsa);
+        assert_eq!(with(RSA, Some((&P256).into())), rsa);
+        let curve = Err(UnsupportedKind::Parameters("an elliptic curve"));
+        assert_eq!(with(EC_PUBLIC_KEY, None), curve);
+        assert_eq!(with(EC_PUBLIC_KEY, null), Err(UnsupportedKind::CurveNotNamed));
+        let spelled_out = AnyRef::new(Tag::Sequence, &[]).unwrap();
+        assert_eq!(with(EC_PUBLIC_KEY, Some(spelled_out)), Err(UnsupportedKind::CurveNotNamed));
+    }
+
+    #[test]
+    fn unknown_kinds_are_shown_by_number_and_known_ones_also_by_name() {
+        let unknown = ObjectIdentifier::new_unwrap("1.2.3.4");
+        let shown = |oid| with(oid, None).unwrap_err().to_string();
+        assert!(shown(unknown).starts_with("key type 1.2.3.4 is not supported"));
+        let dsa = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
+        assert!(shown(dsa).starts_with("key type 1.2.840.10040.4.1 (DSA) is not supported"));
+        let error = curve(ObjectIdentifier::new_unwrap("1.3.132.0.35")).unwrap_err();
+        assert_eq!(error, UnsupportedKind::Curve("1.3.132.0.35 (P-521)".into()));
+    }
+}

@@ -67,3 +67,50 @@ fn bits(number: UintRef<'_>) -> usize {
         [] => 0,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// DER of a key with a modulus of `length` bytes that begins with `first`.
+    fn key(first: u8, length: usize, exponent: &[u8]) -> Vec<u8> {
+        let modulus = [&[first][..], &vec![0xff; length - 1]].concat();
+        let modulus = UintRef::new(&modulus).unwrap();
+        let public_exponent = UintRef::new(exponent).unwrap();
+        write(&RsaPublicKeyRef { modulus, public_exponent }).unwrap()
+    }
+
+    fn found(der: &[u8]) -> Result<Algorithm, UnsupportedRsa> {
+        read(der).map(|(algorithm, _)| algorithm)
+    }
+
+    #[test]
+    fn modulus_is_measured_in_bits() {
+        assert_eq!(found(&key(0x80, 256, EXPONENT)), Ok(Algorithm::Rsa2048));
+        assert_eq!(found(&key(0x80, 512, EXPONENT)), Ok(Algorithm::Rsa4096));
+        for (first, length, bits) in
+            [(0x7f, 256, 2047), (0x01, 257, 2049), (0x40, 512, 4095), (0x80, 384, 3072), (1, 1, 1)]
+        {
+            let error = Err(UnsupportedRsa::Modulus(bits));
+            assert_eq!(found(&key(first, length, EXPONENT)), error);
+        }
+    }
+
+    #[test]
+    fn only_65537_is_taken_as_exponent() {
+        for exponent in [&[1][..], &[3], &[1, 0, 0], &[1, 0, 3], &[1, 0, 1, 0]] {
+            assert_eq!(found(&key(0x80, 256, exponent)), Err(UnsupportedRsa::Exponent));
+        }
+    }
+
+    #[test]
+    fn other_bytes_are_malformed() {
+        let mut der = key(0x80, 256, EXPONENT);
+        der.push(0);
+        assert_eq!(found(&der), Err(UnsupportedRsa::Malformed));
+        assert_eq!(found(&[]), Err(UnsupportedRsa::Malformed));
+        // A negative modulus: the zero before the first bit is missing.
+        let negative = [0x30, 6, 2, 1, 0x80, 2, 1, 3];
+        assert_eq!(found(&negative), Err(UnsupportedRsa::Malformed));
+    }
+}

@@ -192,3 +192,166 @@ fn named_curve(key: &EcPrivateKey<'_>) -> Result<Option<Algorithm>, PrivateKeyEr
 fn same_curve(one: Algorithm, other: Algorithm) -> Result<(), PrivateKeyError> {
     if one == other { Ok(()) } else { Err(PrivateKeyError::Curves(one, other)) }
 }
+
+#[cfg(test)]
+mod tests {
+    use der::Encode;
+    use der::asn1::BitStringRef;
+    use sec1::EcParameters;
+
+    use super::*;
+
+    const SCALAR: [u8; 32] = [0x11; 32];
+    const CURVES: [Algorithm; 2] = [Algorithm::Secp256k1, Algorithm::P256];
+
+    /// The public half of [`SCALAR`] plus `more`, uncompressed.
+    fn point(curve: Algorithm, more: u8) -> [u8; 65] {
+        let mut scalar = SCALAR;
+        scalar[31] += more;
+        let octets = if curve == Algorithm::P256 {
+            p256::SecretKey::from_slice(&scalar).unwrap().public_key().to_sec1_bytes()
+        } else {
+            k256::SecretKey::from_slice(&scalar).unwrap().public_key().to_sec1_bytes()
+        };
+        crate::point::uncompress(curve, &octets).unwrap()
+    }
+
+    fn sec1(curve: Option<Algorithm>, public_key: Option<&[u8]>) -> Vec<u8> {
+        let name = curve.map(|curve| identifier::identifier(curve).parameters_oid().unwrap());
+        let parameters = name.map(EcParameters::NamedCurve);
+        EcPrivateKey { private_key: &SCALAR, parameters, public_key }.to_der().unwrap()
+    }
+
+    /// PKCS#8, version 2 where it has a public half of its own.
+    fn pkcs8(algorithm: Algorithm, key: &[u8], public: Option<&[u8]>) -> Vec<u8> {
+        let key = OctetStringRef::new(key).unwrap();
+        let mut info = PrivateKeyInfoRef::new(identifier::identifier(algorithm), key);
+        info.public_key = public.map(|bytes| BitStringRef::from_bytes(bytes).unwrap());
+        info.to_der().unwrap()
+    }
+
+    #[test]
+    fn sec1_that_names_no_curve_needs_the_hint() {
+        let file = sec1(None, None);
+        assert_eq!(parse(&file, None).unwrap_err(), PrivateKeyError::AlgorithmNeeded);
+        for hint in [Algorithm::Ed25519, Algorithm::Rsa2048] {
+            let error = parse(&file, Some(hint)).unwrap_err();
+            assert_eq!(error, PrivateKeyError::AlgorithmNeeded, "{hint}");
+        }
+        for curve in CURVES {
+            let parsed = parse(&file, Some(curve)).unwrap();
+            assert_eq!(parsed.key.algorithm, curve);
+            assert_eq!(parsed.key.bytes.expose(), SCALAR);
+        }
+    }
+
+    #[test]
+    fn sec1_that_names_its_curve_is_not_swayed_by_the_hint() {
+        for (curve, hint) in [(CURVES[0], CURVES[1]), (CURVES[1], CURVES[0])] {
+            let parsed = parse(&sec1(Some(curve), None), Some(hint)).unwrap();
+            assert_eq!(parsed.key.algorithm, curve);
+        }
+    }
+
+    #[test]
+    fn curve_inside_pkcs8_must_be_the_outer_one() {
+        for (outer, inner) in [(CURVES[0], CURVES[1]), (CURVES[1], CURVES[0])] {
+            let file = pkcs8(outer, &sec1(Some(inner), None), None);
+            assert_eq!(parse(&file, None).unwrap_err(), PrivateKeyError::Curves(outer, inner));
+            let file = pkcs8(outer, &sec1(Some(outer), None), None);
+            assert_eq!(parse(&file, None).unwrap().key.algorithm, outer);
+        }
+    }
+
+    #[test]
+    fn two_public_halves_must_agree() {
+        for curve in CURVES {
+            let (own, other) = (point(curve, 0), point(curve, 1));
+            let inner = sec1(None, Some(&own));
+            let parsed = parse(&pkcs8(curve, &inner, Some(&own)), None).unwrap();
+            let claimed = parsed.claimed_public.unwrap();
+            assert_eq!(claimed, PublicKey::validated(curve, &own).unwrap());
+            let error = parse(&pkcs8(curve, &inner, Some(&other)), None).unwrap_err();
+            assert_eq!(error, PrivateKeyError::OtherPublic(curve));
+        }
+    }
+
+    #[test]
+    fn public_half_of_pkcs8_alone_is_claimed() {
+        for curve in CURVES {
+            let own = point(curve, 0);
+            let parsed = parse(&pkcs8(curve, &sec1(None, None), Some(&own)), None).unwrap();
+            let claimed = parsed.claimed_public.unwrap();
+            assert_eq!(claimed, PublicKey::validated(curve, &own).unwrap());
+        }
+    }
+
+    #[test]
+    fn rsa_public_half_of_pkcs8_must_be_the_keys_own() {
+        let inner = include_bytes!("../../testdata/openssl/rsa2048.pkcs1.der");
+        let own = read_pkcs1(inner, None).unwrap().claimed_public.unwrap();
+        let claiming = |public| parse(&pkcs8(Algorithm::Rsa2048, inner, Some(public)), None);
+        let parsed = claiming(own.as_bytes()).unwrap();
+        assert_eq!(parsed.claimed_public.as_ref(), Some(&own));
+        let mut other = own.as_bytes().to_vec();
+        other[100] ^= 1;
+        let error = PrivateKeyError::OtherPublic(Algorithm::Rsa2048);
+        assert_eq!(claiming(&other).unwrap_err(), error);
+    }
+
+    #[test]
+    fn public_half_off_the_curve_is_refused() {
+        for curve in CURVES {
+            let mut off = point(curve, 0);
+            off[64] ^= 1;
+            let error = parse(&sec1(Some(curve), Some(&off)), None).unwrap_err();
+            assert_eq!(
+                error,
+                PrivateKeyError::ClaimedPublic(crate::public::InvalidPublicKey(curve))
+            );
+        }
+    }
+
+    #[test]
+    fn ed25519_seed_stands_in_an_octet_string_of_its_own() {
+        let bare = pkcs8(Algorithm::Ed25519, &SCALAR, None);
+        assert_eq!(parse(&bare, None).unwrap_err(), PKCS8);
+        let short = OctetStringRef::new(&SCALAR[1..]).unwrap().to_der().unwrap();
+        let error = parse(&pkcs8(Algorithm::Ed25519, &short, None), None).unwrap_err();
+        let algorithm = Algorithm::Ed25519;
+        assert_eq!(error, PrivateKeyError::Length { algorithm, expected: 32, found: 31 });
+        let good = OctetStringRef::new(&SCALAR).unwrap().to_der().unwrap();
+        let parsed = parse(&pkcs8(Algorithm::Ed25519, &good, None), None).unwrap();
+        assert_eq!(parsed.key.bytes.expose(), SCALAR);
+    }
+
+    #[test]
+    fn der_is_never_searched_for_pem() {
+        // An OCTET STRING whose contents are a whole PEM file, in a SEQUENCE after another.
+        let pem = "\n-----BEGIN PRIVATE KEY-----\nAQID\n-----END PRIVATE KEY-----\n";
+        let string = OctetStringRef::new(pem.as_bytes()).unwrap().to_der().unwrap();
+        let body = [&string[..], &string].concat();
+        let file = AnyRef::new(Tag::Sequence, &body).unwrap().to_der().unwrap();
+        assert_eq!(parse(&file, None).unwrap_err(), PrivateKeyError::Unrecognised);
+    }
+
+    #[test]
+    fn text_of_other_blocks_is_refused() {
+        let block = |label: &str| format!("-----BEGIN {label}-----\nAQID\n-----END {label}-----\n");
+        for label in ["CERTIFICATE", "EC PARAMETERS", "DSA PRIVATE KEY"] {
+            let error = parse(block(label).as_bytes(), None).unwrap_err();
+            assert_eq!(error, PrivateKeyError::Label(label.into()));
+        }
+        for label in ["PUBLIC KEY", "RSA PUBLIC KEY"] {
+            let error = parse(block(label).as_bytes(), None).unwrap_err();
+            assert_eq!(error, PrivateKeyError::Public);
+        }
+        for (label, error) in
+            [("PRIVATE KEY", PKCS8), ("EC PRIVATE KEY", SEC1), ("RSA PRIVATE KEY", PKCS1)]
+        {
+            assert_eq!(parse(block(label).as_bytes(), None).unwrap_err(), error);
+        }
+        let two = [block("CERTIFICATE"), block("PRIVATE KEY")].concat();
+        assert_eq!(parse(two.as_bytes(), None).unwrap_err(), PrivateKeyError::Blocks(2));
+    }
+}

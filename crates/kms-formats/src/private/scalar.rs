@@ -57,3 +57,39 @@ pub(crate) fn agreed(
         (None, None) => Ok(None),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn public(byte: u8) -> PublicKey {
+        PublicKey::new(Algorithm::Ed25519, &[byte; 32]).unwrap()
+    }
+
+    #[test]
+    fn two_claims_must_be_one() {
+        let both = |one, other| agreed(Algorithm::Ed25519, one, other);
+        assert_eq!(both(None, None), Ok(None));
+        assert_eq!(both(Some(public(2)), None), Ok(Some(public(2))));
+        assert_eq!(both(None, Some(public(2))), Ok(Some(public(2))));
+        assert_eq!(both(Some(public(2)), Some(public(2))), Ok(Some(public(2))));
+        let error = Err(PrivateKeyError::OtherPublic(Algorithm::Ed25519));
+        assert_eq!(both(Some(public(2)), Some(public(3))), error);
+    }
+
+    #[test]
+    fn other_lengths_are_refused() {
+        for algorithm in [Algorithm::Ed25519, Algorithm::Secp256k1, Algorithm::P256] {
+            for found in [0, 31, 33, 64] {
+                let error = take(algorithm, &vec![1; found], None).unwrap_err();
+                assert_eq!(error, PrivateKeyError::Length { algorithm, expected: 32, found });
+            }
+        }
+    }
+
+    #[test]
+    fn rsa_key_has_no_scalar() {
+        let error = take(Algorithm::Rsa2048, &[1; 32], None).unwrap_err();
+        assert_eq!(error, PrivateKeyError::NoRawForm(Algorithm::Rsa2048));
+    }
+}

@@ -87,3 +87,23 @@ fn put_strings(blob: &mut Vec<u8>, strings: &[&[u8]]) {
         blob.extend_from_slice(string);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn number_with_its_first_bit_set_gets_a_zero_before_it() {
+        assert_eq!(mpint(&[0x80]), [0, 0x80]);
+        assert_eq!(mpint(&[0x7f, 0xff]), [0x7f, 0xff]);
+        assert_eq!(mpint(&[1, 0, 1]), [1, 0, 1]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_key_give_no_openssh_line() {
+        let off = PublicKey::new(Algorithm::P256, &[&[2], &[0xff; 32][..]].concat()).unwrap();
+        assert_eq!(off.to_openssh(), Err(InvalidPublicKey(Algorithm::P256)));
+        let rsa = PublicKey::new(Algorithm::Rsa2048, &[0x30; 270]).unwrap();
+        assert_eq!(rsa.to_openssh(), Err(InvalidPublicKey(Algorithm::Rsa2048)));
+    }
+}
