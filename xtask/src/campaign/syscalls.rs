@@ -48,7 +48,9 @@ const CI_POINTS: usize = 150;
 const SECONDS: &str = "60";
 
 pub(crate) fn run(plan: Plan) -> Outcome<Option<Tally>> {
-    let Some(strace) = which("strace") else { return skipped("strace is missing") };
+    let Some(strace) = which("strace").filter(|strace| may_trace(strace)) else {
+        return skipped("system calls cannot be failed: strace is missing, or may not trace");
+    };
     let bench = Bench::new(strace)?;
     let points = bench.points()?;
     let stride = match plan.size {
@@ -173,6 +175,11 @@ impl Bench {
         let bytes = std::fs::read(self.trace_file()).map_err(|error| error.to_string())?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
+}
+
+fn may_trace(strace: &Path) -> bool {
+    let tried = Command::new(strace).args(["-o", "/dev/null", "true"]).output();
+    tried.is_ok_and(|answer| answer.status.success())
 }
 
 /// How often the thread that makes a call most often makes it: `strace` counts for each thread.
