@@ -6,6 +6,7 @@
 
 mod acknowledged;
 mod check;
+mod disk_full;
 mod kill;
 mod power_cut;
 mod round;
@@ -60,7 +61,7 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 4] = ["power-cut-ext4", "power-cut-xfs", "kill-9", "system-calls"];
+const NAMES: [&str; 5] = ["power-cut-ext4", "power-cut-xfs", "disk-full", "kill-9", "system-calls"];
 
 /// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
 pub(crate) fn main(words: &[&str]) -> Outcome {
@@ -97,6 +98,7 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
     let tally = match name {
         "power-cut-ext4" => power_cut::run(power_cut::FileSystem::Ext4, plan)?,
         "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, plan)?,
+        "disk-full" => disk_full::run(plan)?,
         "kill-9" => Some(kill::run(plan)?),
         _ => syscalls::run(plan)?,
     };

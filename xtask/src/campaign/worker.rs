@@ -30,6 +30,7 @@ use kms::manager::Options;
 use kms_secret::SecretBytes;
 
 use crate::campaign::acknowledged::Line;
+use crate::campaign::disk_full;
 use crate::shell::Outcome;
 
 /// Opens every home of the campaigns, or, where it was being changed, the other does.
@@ -82,10 +83,11 @@ pub(crate) fn prepare(home: &Path) -> Result<Vec<Line>, Error> {
 
 /// `crash-worker HOME ROUND`: works until it is stopped from outside, or, in every eighth round,
 /// closes the home after a while. `crash-worker HOME one OPERATION`: one operation, as a command
-/// would do it.
+/// would do it. `crash-worker HOME full ROUND`: see [`disk_full`].
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     let outcome = match words {
         [home, "one", operation] => one(Path::new(home), operation),
+        [home, "full", round] => disk_full::work(Path::new(home), round),
         [home, round] => work(Path::new(home), round),
         _ => return ExitCode::FAILURE,
     };
@@ -200,20 +202,20 @@ fn change(
 }
 
 /// Tells the campaign, in one write, that something is done.
-fn say(line: &Line) {
+pub(crate) fn say(line: &Line) {
     let mut out = std::io::stdout().lock();
     _ = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
 }
 
-fn key(label: &str) -> KeyRef {
+pub(crate) fn key(label: &str) -> KeyRef {
     label.parse().expect("a plain label")
 }
 
-fn reason() -> Reason {
+pub(crate) fn reason() -> Reason {
     "campaign".parse().expect("a plain text")
 }
 
-fn create(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Error> {
+pub(crate) fn create(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Error> {
     let new = NewKey {
         purpose: Purpose::General,
         algorithm: Some(Algorithm::Ed25519),
@@ -250,7 +252,7 @@ fn secret(text: &str) -> SecretBytes {
     SecretBytes::copy_from(text.as_bytes())
 }
 
-fn line_of(key: &kms::key::ManagedKey) -> Line {
+pub(crate) fn line_of(key: &kms::key::ManagedKey) -> Line {
     Line::Key(key.id.to_string(), key.state.to_string())
 }
 
@@ -264,6 +266,6 @@ fn written(line: &Line) -> String {
     }
 }
 
-fn digest_of(signature: &[u8]) -> String {
+pub(crate) fn digest_of(signature: &[u8]) -> String {
     hex::encode(digest::digest(&digest::SHA256, signature))
 }
