@@ -108,7 +108,7 @@ impl Bench {
     fn points(&self) -> Outcome<Vec<Point>> {
         let mut points = Vec::new();
         for operation in worker::OPERATIONS {
-            let home = self.fresh_home()?;
+            let home = self.fresh_home(operation)?;
             let answer = self.traced(&home, operation, &[format!("trace={}", CALLS.join(","))])?;
             if !answer.status.success() {
                 return Err(format!("{operation} does not work: {}", said(&answer)));
@@ -124,15 +124,18 @@ impl Bench {
     /// Runs one operation on a copy of the home with one fault; `None` when the call did not
     /// happen this time.
     fn shoot(&self, point: &Point) -> Outcome<Option<Shot>> {
-        let home = self.fresh_home()?;
         let Point { operation, call, nth, fault } = point;
+        let home = self.fresh_home(operation)?;
         let inject = [format!("trace={call}"), format!("inject={call}:{fault}:when={nth}")];
         let answer = self.traced(&home, operation, &inject)?;
         let trace = self.trace()?;
         if !trace.contains("(INJECTED)") && !trace.contains("killed by SIGKILL") {
             return Ok(None);
         }
-        let mut known = self.known.clone();
+        let mut known = match *operation {
+            worker::INIT => Acknowledged { unfinished: true, ..Acknowledged::default() },
+            _ => self.known.clone(),
+        };
         let before = known.count;
         let stdout = String::from_utf8_lossy(&answer.stdout);
         stdout.lines().filter_map(Line::parse).for_each(|line| known.add(line));
@@ -141,9 +144,12 @@ impl Bench {
         Ok(Some(Shot { acknowledged: known.count - before, losses }))
     }
 
-    fn fresh_home(&self) -> Outcome<PathBuf> {
+    fn fresh_home(&self, operation: &str) -> Outcome<PathBuf> {
         let home = self.directory.path().join("shot");
         _ = std::fs::remove_dir_all(&home);
+        if operation == worker::INIT {
+            return Ok(home);
+        }
         let base = self.directory.path().join("base");
         let mut copy = Command::new("cp");
         let status = copy.arg("-a").arg(base).arg(&home).status();

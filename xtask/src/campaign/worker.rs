@@ -40,10 +40,13 @@ const ADMIN: &str = "admin";
 
 /// Makes a home.
 pub(crate) fn init(home: &Path) -> Outcome {
-    let passphrase = secret(PASSPHRASE);
-    let admin = ADMIN.parse().map_err(|error| format!("{error}"))?;
+    make(home).map_err(|error| error.to_string())
+}
+
+fn make(home: &Path) -> Result<(), Error> {
+    let (passphrase, admin) = (secret(PASSPHRASE), ADMIN.parse().expect("a plain name"));
     let init = Init { admin, passphrase: &passphrase, mfa: Mfa::None };
-    KeyManager::init(&Options::new(home), init).map(|_| ()).map_err(|error| error.to_string())
+    KeyManager::init(&Options::new(home), init).map(|_| ())
 }
 
 /// Opens a home and logs in.
@@ -63,8 +66,20 @@ fn login(kms: &KeyManager, passphrase: &str) -> Result<Caller, Error> {
 }
 
 /// The operations that [`one`] knows; `KEPT` and `DOOMED` are keys that [`prepare`] made.
-pub(crate) const OPERATIONS: [&str; 9] =
-    ["open", "create", "sign", "rotate", "suspend", "destroy", "principal", "remove", "passphrase"];
+pub(crate) const OPERATIONS: [&str; 10] = [
+    INIT,
+    "open",
+    "create",
+    "sign",
+    "rotate",
+    "suspend",
+    "destroy",
+    "principal",
+    "remove",
+    "passphrase",
+];
+/// The one operation that makes its home.
+pub(crate) const INIT: &str = "init";
 const KEPT: &str = "kept";
 const DOOMED: &str = "doomed";
 const OPERATOR: &str = "operator";
@@ -101,6 +116,11 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 }
 
 fn one(home: &Path, operation: &str) -> Result<(), Error> {
+    if operation == INIT {
+        make(home)?;
+        say(&Line::Made);
+        return Ok(());
+    }
     let (kms, caller) = open(home)?;
     let lifecycle = kms.lifecycle(&caller);
     match operation {
@@ -260,6 +280,7 @@ fn written(line: &Line) -> String {
     match line {
         Line::Key(id, state) => format!("key {id} {state}"),
         Line::Signed(digest) => format!("signed {digest}"),
+        Line::Made => "made".to_owned(),
         Line::Principal(name) => format!("principal {name}"),
         Line::Leaving(name) => format!("leaving {name}"),
         Line::Gone(name) => format!("gone {name}"),

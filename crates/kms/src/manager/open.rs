@@ -150,10 +150,10 @@ impl KeyManager {
         };
         let (audit, opened) = AuditLogger::open(Arc::clone(&disk), log)?;
         let now = options.clock.now();
-        let last = opened.last_time.unwrap_or(Timestamp::EPOCH);
-        if !options.accept_clock && now.seconds_since(last) > LEAP_S {
-            return Err(Refused::ClockLeapt { now, last }.into());
+        if !options.accept_clock {
+            check_clock(now, opened.last_time)?;
         }
+        let last = opened.last_time.unwrap_or(now);
         let keystore = Arc::new(Keystore::open(Arc::clone(&disk), &layout.keystore())?);
         let kms = Self {
             access: AccessController::new(
@@ -235,6 +235,15 @@ impl KeyManager {
     }
 }
 
+/// A log that is still empty, because the making of the home was cut off before its first record,
+/// says nothing of the clock.
+fn check_clock(now: Timestamp, last: Option<Timestamp>) -> Result<(), Refused> {
+    match last {
+        Some(last) if now.seconds_since(last) > LEAP_S => Err(Refused::ClockLeapt { now, last }),
+        Some(_) | None => Ok(()),
+    }
+}
+
 /// Removes what writes that a crash cut off left behind. Only under the home's lock.
 fn sweep(layout: &Layout) -> Result<(), Error> {
     let parts = [layout.home.clone(), layout.state(), layout.keystore(), layout.audit()];
@@ -272,4 +281,19 @@ fn stored_head(store: &Store) -> Result<Option<Head>, Error> {
 fn first_half(bytes: [u8; 16]) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = bytes;
     [a, b, c, d, e, f, g, h]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_is_held_against_the_last_record_and_an_empty_log_says_nothing_of_it() {
+        let now: Timestamp = "2026-11-23T21:45:00Z".parse().unwrap();
+        let before = |seconds: i64| Timestamp::from_micros(now.micros() - seconds * 1_000_000);
+        assert!(check_clock(now, Some(before(400 * 86_400))).is_ok());
+        let leapt = check_clock(now, Some(before(400 * 86_400 + 1)));
+        assert!(matches!(leapt, Err(Refused::ClockLeapt { .. })), "{leapt:?}");
+        assert!(check_clock(now, None).is_ok());
+    }
 }
