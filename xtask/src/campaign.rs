@@ -6,6 +6,7 @@
 
 mod acknowledged;
 mod check;
+mod disk_full;
 mod kill;
 mod power_cut;
 mod round;
@@ -60,7 +61,7 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 4] = ["power-cut-ext4", "power-cut-xfs", "kill-9", "system-calls"];
+const NAMES: [&str; 5] = ["power-cut-ext4", "power-cut-xfs", "disk-full", "kill-9", "system-calls"];
 
 /// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
 pub(crate) fn main(words: &[&str]) -> Outcome {
@@ -77,8 +78,14 @@ pub(crate) fn main(words: &[&str]) -> Outcome {
         }
     }
     let chosen = NAMES.iter().filter(|name| named.is_empty() || named.contains(name));
-    let outcomes: Vec<Outcome> = chosen.map(|name| run(name, plan, json)).collect();
-    outcomes.into_iter().collect()
+    // Side by side: each waits for its disk or its worker most of the time.
+    let outcomes: Vec<Outcome> = std::thread::scope(|scope| {
+        let running: Vec<_> = chosen.map(|name| scope.spawn(|| run(name, plan, json))).collect();
+        let ended = running.into_iter().map(|thread| thread.join());
+        ended.map(|outcome| outcome.unwrap_or_else(|_| Err("a campaign panicked".into()))).collect()
+    });
+    let failed: Vec<String> = outcomes.into_iter().filter_map(Result::err).collect();
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n")) }
 }
 
 fn number(word: Option<&str>) -> Outcome<usize> {
@@ -91,6 +98,7 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
     let tally = match name {
         "power-cut-ext4" => power_cut::run(power_cut::FileSystem::Ext4, plan)?,
         "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, plan)?,
+        "disk-full" => disk_full::run(plan)?,
         "kill-9" => Some(kill::run(plan)?),
         _ => syscalls::run(plan)?,
     };

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::campaign;
 use crate::shell::Outcome;
 use crate::shell::cargo;
 use crate::shell::root;
@@ -16,6 +17,7 @@ pub(crate) fn run() -> Outcome {
     let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
     step("clippy", &mut cargo(clippy))?;
     step("test", &mut cargo(["test", "--workspace", "--locked"]))?;
+    campaign::main(&["--ci"])?;
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     step("doc", cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     if root().join(".git").exists() {

@@ -15,7 +15,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   bench [NAME...] [--json] prints ratios against named opponents; needs an optimised build
   tools                   only the first part of that
   campaign [NAME...] [--ci] [--json] [--from N]
-                          crash campaigns: power-cut-ext4, power-cut-xfs, kill-9, system-calls;
+                          crash campaigns: power-cut-ext4, power-cut-xfs, disk-full, kill-9,
+                          system-calls;
                           `--from N` begins at round N, to see again what was seen there
 ";
 

@@ -12,6 +12,12 @@ pub(crate) enum Line {
     Signed(String),
     /// `principal NAME`: the principal exists.
     Principal(String),
+    /// `leaving NAME`: the principal is about to be removed, so nothing is known of it.
+    Leaving(String),
+    /// `made`: the home was made.
+    Made,
+    /// `gone NAME`: the principal was removed.
+    Gone(String),
 }
 
 impl Line {
@@ -21,6 +27,9 @@ impl Line {
             ["key", id, state] => Some(Self::Key((*id).to_owned(), (*state).to_owned())),
             ["signed", digest] => Some(Self::Signed((*digest).to_owned())),
             ["principal", name] => Some(Self::Principal((*name).to_owned())),
+            ["made"] => Some(Self::Made),
+            ["leaving", name] => Some(Self::Leaving((*name).to_owned())),
+            ["gone", name] => Some(Self::Gone((*name).to_owned())),
             _ => None,
         }
     }
@@ -35,6 +44,10 @@ pub(crate) struct Acknowledged {
     pub(crate) signatures: BTreeSet<String>,
     /// The names of all principals made.
     pub(crate) principals: BTreeSet<String>,
+    /// The names of all principals removed.
+    pub(crate) gone: BTreeSet<String>,
+    /// The making of the home was begun and never acknowledged.
+    pub(crate) unfinished: bool,
     /// How many lines this comes from.
     pub(crate) count: usize,
 }
@@ -46,6 +59,9 @@ impl Acknowledged {
             Line::Key(id, state) => self.keys.entry(id).or_default().push(state),
             Line::Signed(digest) => _ = self.signatures.insert(digest),
             Line::Principal(name) => _ = self.principals.insert(name),
+            Line::Made => self.unfinished = false,
+            Line::Leaving(name) => _ = self.principals.remove(&name),
+            Line::Gone(name) => _ = self.gone.insert(name),
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use kms::access::Principal;
 use kms::audit::AuditEvent;
 use kms::audit::Phase;
 use kms::audit::VerifyOptions;
@@ -20,11 +21,15 @@ use crate::campaign::acknowledged::Acknowledged;
 use crate::campaign::worker;
 use crate::shell::Outcome;
 
+/// What opening a home says whose making was cut off.
+const UNFINISHED: [&str; 2] = ["no_home", "home_half_made"];
+
 /// What was acknowledged and is not there, or is damaged; nothing when all is well.
 pub(crate) fn check(home: &Path, known: &Acknowledged) -> Outcome<Vec<String>> {
     let mut losses = Vec::new();
     let (kms, caller) = match worker::open(home) {
         Ok(opened) => opened,
+        Err(error) if known.unfinished && UNFINISHED.contains(&error.code()) => return Ok(losses),
         Err(error) => return Ok(vec![format!("the home does not open: {error}")]),
     };
     let seen = match Seen::of(&kms, &caller) {
@@ -37,8 +42,10 @@ pub(crate) fn check(home: &Path, known: &Acknowledged) -> Outcome<Vec<String>> {
             losses.push(format!("key {} is {} and does not sign: {error}", key.id, key.state));
         }
     }
-    let missing = known.principals.iter().filter(|name| !seen.principals.contains(*name));
+    let missing = known.principals.iter().filter(|name| !seen.has_principal(name));
     losses.extend(missing.map(|name| format!("principal {name} is missing")));
+    let back = known.gone.iter().filter(|name| seen.has_principal(name));
+    losses.extend(back.map(|name| format!("principal {name} is there again")));
     if let Err(error) = kms.close() {
         losses.push(format!("the home does not close: {error}"));
     }
@@ -50,7 +57,7 @@ pub(crate) fn check(home: &Path, known: &Acknowledged) -> Outcome<Vec<String>> {
 /// What a home says it holds.
 struct Seen {
     keys: Vec<(ManagedKey, Vec<Move>)>,
-    principals: BTreeSet<String>,
+    principals: Vec<Principal>,
 }
 
 impl Seen {
@@ -60,9 +67,7 @@ impl Seen {
             let history = kms.key_history(caller, &key.id.into())?;
             keys.push((key, history));
         }
-        let principals = kms.access(caller).principals()?;
-        let principals = principals.iter().map(|one| one.name.to_string()).collect();
-        Ok(Self { keys, principals })
+        Ok(Self { keys, principals: kms.access(caller).principals()? })
     }
 
     fn check_keys(&self, known: &Acknowledged, losses: &mut Vec<String>) {
@@ -76,6 +81,10 @@ impl Seen {
                 losses.push(format!("key {id} was {states:?}, is {}, lived {lived:?}", key.state));
             }
         }
+    }
+
+    fn has_principal(&self, name: &str) -> bool {
+        self.principals.iter().any(|principal| principal.name.as_str() == name)
     }
 
     fn find(&self, id: &str) -> Option<&(ManagedKey, Vec<Move>)> {
@@ -175,10 +184,31 @@ fn check_files(home: &Path, seen: &Seen, losses: &mut Vec<String>) -> Outcome {
             losses.push(format!("key file {digits}.key has no record"));
         }
     }
+    check_slots(home, seen, losses)?;
     for part in [".", "keystore", "keystore/orphans", "audit", "state"] {
         let names = names_in(&home.join(part))?;
         let left = names.iter().filter(|name| name.starts_with(".tmp-") || name.ends_with("-wal"));
         losses.extend(left.map(|name| format!("{part}/{name} was left behind")));
+    }
+    Ok(())
+}
+
+/// Whoever opens the keystore is a principal who should, and each of those has one slot.
+fn check_slots(home: &Path, seen: &Seen, losses: &mut Vec<String>) -> Outcome {
+    let bytes = std::fs::read(home.join("keystore/slots.json")).map_err(|e| e.to_string())?;
+    let file: serde_json::Value = serde_json::from_slice(&bytes).map_err(|e| e.to_string())?;
+    let slots = file
+        .pointer("/slots/slots")
+        .and_then(serde_json::Value::as_array)
+        .ok_or("slots.json has no slots")?;
+    let mut owners: Vec<&str> =
+        slots.iter().filter_map(|slot| slot.get("principal")?.as_str()).collect();
+    let with_slot = seen.principals.iter().filter(|principal| principal.has_slot);
+    let mut entitled: Vec<String> = with_slot.map(|principal| principal.id.to_string()).collect();
+    owners.sort_unstable();
+    entitled.sort_unstable();
+    if owners != entitled {
+        losses.push(format!("slots belong to {owners:?}, expected {entitled:?}"));
     }
     Ok(())
 }

@@ -33,7 +33,7 @@ pub(crate) enum FileSystem {
 pub(crate) fn run(kind: FileSystem, plan: Plan) -> Outcome<Option<Tally>> {
     let cuts = if plan.size == Size::Ci { 200 } else { 5_000 };
     let base = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let disk = match Disk::new(kind, base.path()) {
+    let disk = match Disk::new(kind, base.path(), 400) {
         Ok(disk) => disk,
         Err(reason) => {
             return skipped(&format!(
@@ -62,9 +62,9 @@ pub(crate) fn run(kind: FileSystem, plan: Plan) -> Outcome<Option<Tally>> {
 }
 
 /// A file system in a file, mounted on a loop device for as long as this lives.
-struct Disk {
+pub(crate) struct Disk {
     image: PathBuf,
-    mounted: PathBuf,
+    pub(crate) mounted: PathBuf,
 }
 
 /// The process that cuts the power, ready to: what is acknowledged while a process starts would
@@ -72,10 +72,10 @@ struct Disk {
 struct Switch(Child);
 
 impl Disk {
-    fn new(kind: FileSystem, base: &Path) -> Outcome<Self> {
+    pub(crate) fn new(kind: FileSystem, base: &Path, mib: u64) -> Outcome<Self> {
         let disk = Self { image: base.join("image"), mounted: base.join("mounted") };
         let file = std::fs::File::create(&disk.image).map_err(|error| error.to_string())?;
-        file.set_len(400 << 20).map_err(|error| error.to_string())?;
+        file.set_len(mib << 20).map_err(|error| error.to_string())?;
         std::fs::create_dir(&disk.mounted).map_err(|error| error.to_string())?;
         let make = match kind {
             FileSystem::Ext4 => "mkfs.ext4",

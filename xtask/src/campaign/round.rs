@@ -34,7 +34,8 @@ impl Moment {
         let spread = |over_us: usize| Duration::from_micros((round * 7_919 % over_us) as u64);
         match round % 8 {
             0 | 4 => Self::AfterStart(spread(300_000)),
-            7 => Self::AtWork(spread(1_500_000)), // beyond a timed checkpoint, or into a clean close
+            2 | 6 => Self::AtWork(spread(800_000)), // people come and go, which takes longer
+            7 => Self::AtWork(spread(1_500_000)),   // beyond a timed checkpoint, or into a close
             _ => Self::AtWork(spread(80_000)),
         }
     }
@@ -50,30 +51,26 @@ pub(crate) fn cut_short(
     cut: impl FnOnce(&mut Child) -> Outcome,
 ) -> Outcome<(usize, Vec<String>)> {
     let started = Instant::now();
-    let mut child = start(home, round)?;
-    let incoming = lines_of(&mut child)?;
-    let errors = text_of(&mut child)?;
+    let mut running = Running::start(home, &[&round.to_string()])?;
     let mut read = Vec::new();
     let deadline = match Moment::of(round) {
         Moment::AfterStart(after) => started + after,
         Moment::AtWork(after) => {
             // A worker that ends before it says anything is told of below.
-            read.extend(incoming.recv_timeout(Duration::from_secs(60)));
+            read.extend(running.lines.recv_timeout(Duration::from_secs(60)));
             Instant::now() + after
         }
     };
     while let Some(left) = deadline.checked_duration_since(Instant::now()) {
-        match incoming.recv_timeout(left) {
+        match running.lines.recv_timeout(left) {
             Ok(line) => read.push(line),
             Err(_) => break,
         }
     }
-    let ended = child.try_wait().map_err(|error| error.to_string())?;
-    read.extend(incoming.try_iter());
-    cut(&mut child)?;
-    _ = child.kill();
-    child.wait().map_err(|error| error.to_string())?;
-    let said = errors.join().unwrap_or_default();
+    let ended = running.child.try_wait().map_err(|error| error.to_string())?;
+    read.extend(running.lines.try_iter());
+    cut(&mut running.child)?;
+    let said = running.kill()?;
     let before = known.count;
     read.iter().filter_map(|line| Line::parse(line)).for_each(|line| known.add(line));
     let mut losses = Vec::new();
@@ -83,17 +80,38 @@ pub(crate) fn cut_short(
     Ok((known.count - before, losses))
 }
 
-fn start(home: &Path, round: usize) -> Outcome<Child> {
-    let this = std::env::current_exe().map_err(|error| error.to_string())?;
-    Command::new(this)
-        .arg("crash-worker")
-        .arg(home)
-        .arg(round.to_string())
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("the worker does not start: {error}"))
+/// A worker at work.
+pub(crate) struct Running {
+    child: Child,
+    /// What it says, line by line.
+    pub(crate) lines: Receiver<String>,
+    errors: JoinHandle<String>,
+}
+
+impl Running {
+    pub(crate) fn start(home: &Path, words: &[&str]) -> Outcome<Self> {
+        let this = std::env::current_exe().map_err(|error| error.to_string())?;
+        let mut command = Command::new(this);
+        command.arg("crash-worker").arg(home).args(words).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let started = command.spawn();
+        let mut child = started.map_err(|error| format!("the worker does not start: {error}"))?;
+        let (lines, errors) = (lines_of(&mut child)?, text_of(&mut child)?);
+        Ok(Self { child, lines, errors })
+    }
+
+    /// Whether it has ended by itself.
+    pub(crate) fn try_wait(&mut self) -> Outcome<bool> {
+        let ended = self.child.try_wait().map_err(|error| error.to_string())?;
+        Ok(ended.is_some())
+    }
+
+    /// Ends it, if it has not ended, and returns what it wrote to its error output.
+    pub(crate) fn kill(mut self) -> Outcome<String> {
+        _ = self.child.kill();
+        self.child.wait().map_err(|error| error.to_string())?;
+        Ok(self.errors.join().unwrap_or_default())
+    }
 }
 
 fn lines_of(child: &mut Child) -> Outcome<Receiver<String>> {

@@ -30,36 +30,59 @@ use kms::manager::Options;
 use kms_secret::SecretBytes;
 
 use crate::campaign::acknowledged::Line;
+use crate::campaign::disk_full;
 use crate::shell::Outcome;
 
-/// Opens every home of the campaigns.
-pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
+/// Opens every home of the campaigns, or, where it was being changed, the other does.
+const PASSPHRASE: &str = "correct horse battery staple";
+const CHANGED: &str = "staple battery horse correct";
 const ADMIN: &str = "admin";
 
 /// Makes a home.
 pub(crate) fn init(home: &Path) -> Outcome {
-    let passphrase = SecretBytes::copy_from(PASSPHRASE.as_bytes());
-    let admin = ADMIN.parse().map_err(|error| format!("{error}"))?;
+    make(home).map_err(|error| error.to_string())
+}
+
+fn make(home: &Path) -> Result<(), Error> {
+    let (passphrase, admin) = (secret(PASSPHRASE), ADMIN.parse().expect("a plain name"));
     let init = Init { admin, passphrase: &passphrase, mfa: Mfa::None };
-    KeyManager::init(&Options::new(home), init).map(|_| ()).map_err(|error| error.to_string())
+    KeyManager::init(&Options::new(home), init).map(|_| ())
 }
 
 /// Opens a home and logs in.
 pub(crate) fn open(home: &Path) -> Result<(KeyManager, Caller), Error> {
     let kms = KeyManager::open(Options::new(home))?;
-    let passphrase = SecretBytes::copy_from(PASSPHRASE.as_bytes());
-    let principal = ADMIN.parse().expect("a plain name");
-    let client = Client::default();
-    let login = Login { principal: &principal, passphrase: &passphrase, mfa_code: None, client };
-    let caller = kms.login(login)?;
+    let caller = match login(&kms, PASSPHRASE) {
+        Err(Error::Refused(_)) => login(&kms, CHANGED)?,
+        other => other?,
+    };
     Ok((kms, caller))
 }
 
+fn login(kms: &KeyManager, passphrase: &str) -> Result<Caller, Error> {
+    let (passphrase, principal) = (secret(passphrase), ADMIN.parse().expect("a plain name"));
+    let client = Client::default();
+    kms.login(Login { principal: &principal, passphrase: &passphrase, mfa_code: None, client })
+}
+
 /// The operations that [`one`] knows; `KEPT` and `DOOMED` are keys that [`prepare`] made.
-pub(crate) const OPERATIONS: [&str; 7] =
-    ["open", "create", "sign", "rotate", "suspend", "destroy", "principal"];
+pub(crate) const OPERATIONS: [&str; 10] = [
+    INIT,
+    "open",
+    "create",
+    "sign",
+    "rotate",
+    "suspend",
+    "destroy",
+    "principal",
+    "remove",
+    "passphrase",
+];
+/// The one operation that makes its home.
+pub(crate) const INIT: &str = "init";
 const KEPT: &str = "kept";
 const DOOMED: &str = "doomed";
+const OPERATOR: &str = "operator";
 
 /// Makes what the operations of [`one`] need, and tells what is there.
 pub(crate) fn prepare(home: &Path) -> Result<Vec<Line>, Error> {
@@ -68,16 +91,18 @@ pub(crate) fn prepare(home: &Path) -> Result<Vec<Line>, Error> {
     _ = create(&kms, &caller, DOOMED)?;
     let doomed = key(DOOMED);
     let doomed = kms.lifecycle(&caller).mark_compromised(&doomed, &reason())?;
+    let operator = principal(&kms, &caller, OPERATOR)?;
     kms.close()?;
-    Ok(vec![kept, line_of(&doomed)])
+    Ok(vec![kept, line_of(&doomed), operator])
 }
 
 /// `crash-worker HOME ROUND`: works until it is stopped from outside, or, in every eighth round,
 /// closes the home after a while. `crash-worker HOME one OPERATION`: one operation, as a command
-/// would do it.
+/// would do it. `crash-worker HOME full ROUND`: see [`disk_full`].
 pub(crate) fn main(words: &[&str]) -> ExitCode {
     let outcome = match words {
         [home, "one", operation] => one(Path::new(home), operation),
+        [home, "full", round] => disk_full::work(Path::new(home), round),
         [home, round] => work(Path::new(home), round),
         _ => return ExitCode::FAILURE,
     };
@@ -91,6 +116,11 @@ pub(crate) fn main(words: &[&str]) -> ExitCode {
 }
 
 fn one(home: &Path, operation: &str) -> Result<(), Error> {
+    if operation == INIT {
+        make(home)?;
+        say(&Line::Made);
+        return Ok(());
+    }
     let (kms, caller) = open(home)?;
     let lifecycle = kms.lifecycle(&caller);
     match operation {
@@ -103,6 +133,11 @@ fn one(home: &Path, operation: &str) -> Result<(), Error> {
         "suspend" => say(&line_of(&lifecycle.suspend_key(&key(KEPT), &reason())?)),
         "destroy" => say(&line_of(&lifecycle.destroy_now(&key(DOOMED), &reason())?)),
         "principal" => say(&principal(&kms, &caller, "bob")?),
+        "remove" => remove(&kms, &caller, OPERATOR)?,
+        "passphrase" => {
+            let [old, new] = [PASSPHRASE, CHANGED].map(secret);
+            kms.access(&caller).change_passphrase(&old, &new)?;
+        }
         _ => {}
     }
     kms.close()
@@ -161,6 +196,12 @@ fn change(
 ) -> Result<(), Error> {
     let (reason, lifecycle) = (reason(), kms.lifecycle(caller));
     let turns = if closes { 5 } else { u32::MAX };
+    if round.parse::<u64>().is_ok_and(|round| round % 4 == 2) {
+        let name = format!("p{round}");
+        say(&principal(kms, caller, &name)?); // and its slot of the keystore
+        remove(kms, caller, &name)?; // the keystore key changes, every key file is written again
+        say(&principal(kms, caller, &format!("q{round}"))?);
+    }
     for turn in 0..turns {
         if stop.load(Ordering::Relaxed) {
             break;
@@ -176,28 +217,25 @@ fn change(
         say(&line_of(&lifecycle.reactivate_key(&successor, &reason)?));
         say(&line_of(&lifecycle.mark_compromised(&successor, &reason)?));
         say(&line_of(&lifecycle.destroy_now(&successor, &reason)?));
-        if turn % 4 == 0 {
-            say(&principal(kms, caller, &format!("p{round}-{turn}"))?);
-        }
     }
     Ok(())
 }
 
 /// Tells the campaign, in one write, that something is done.
-fn say(line: &Line) {
+pub(crate) fn say(line: &Line) {
     let mut out = std::io::stdout().lock();
     _ = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
 }
 
-fn key(label: &str) -> KeyRef {
+pub(crate) fn key(label: &str) -> KeyRef {
     label.parse().expect("a plain label")
 }
 
-fn reason() -> Reason {
+pub(crate) fn reason() -> Reason {
     "campaign".parse().expect("a plain text")
 }
 
-fn create(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Error> {
+pub(crate) fn create(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Error> {
     let new = NewKey {
         purpose: Purpose::General,
         algorithm: Some(Algorithm::Ed25519),
@@ -217,14 +255,24 @@ fn principal(kms: &KeyManager, caller: &Caller, name: &str) -> Result<Line, Erro
             role: "auditor".parse().expect("a role"),
             scope: Scope::All,
         }],
-        slot: Some(false),
+        slot: Some(true),
     };
-    let passphrase = SecretBytes::copy_from(PASSPHRASE.as_bytes());
-    kms.access(caller).create_principal(new, &passphrase)?;
+    kms.access(caller).create_principal(new, &secret(PASSPHRASE))?;
     Ok(Line::Principal(name.to_owned()))
 }
 
-fn line_of(key: &kms::key::ManagedKey) -> Line {
+fn remove(kms: &KeyManager, caller: &Caller, name: &str) -> Result<(), Error> {
+    say(&Line::Leaving(name.to_owned()));
+    kms.access(caller).remove(name)?;
+    say(&Line::Gone(name.to_owned()));
+    Ok(())
+}
+
+fn secret(text: &str) -> SecretBytes {
+    SecretBytes::copy_from(text.as_bytes())
+}
+
+pub(crate) fn line_of(key: &kms::key::ManagedKey) -> Line {
     Line::Key(key.id.to_string(), key.state.to_string())
 }
 
@@ -232,10 +280,13 @@ fn written(line: &Line) -> String {
     match line {
         Line::Key(id, state) => format!("key {id} {state}"),
         Line::Signed(digest) => format!("signed {digest}"),
+        Line::Made => "made".to_owned(),
         Line::Principal(name) => format!("principal {name}"),
+        Line::Leaving(name) => format!("leaving {name}"),
+        Line::Gone(name) => format!("gone {name}"),
     }
 }
 
-fn digest_of(signature: &[u8]) -> String {
+pub(crate) fn digest_of(signature: &[u8]) -> String {
     hex::encode(digest::digest(&digest::SHA256, signature))
 }

@@ -281,3 +281,18 @@ fn first_half(bytes: [u8; 16]) -> [u8; 8] {
     let [a, b, c, d, e, f, g, h, ..] = bytes;
     [a, b, c, d, e, f, g, h]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clock_is_held_against_the_last_record_and_an_empty_log_says_nothing_of_it() {
+        let now: Timestamp = "2026-11-23T21:45:00Z".parse().unwrap();
+        let before = |seconds: i64| Timestamp::from_micros(now.micros() - seconds * 1_000_000);
+        assert!(check_clock(now, Some(before(400 * 86_400))).is_ok());
+        let leapt = check_clock(now, Some(before(400 * 86_400 + 1)));
+        assert!(matches!(leapt, Err(Refused::ClockLeapt { .. })), "{leapt:?}");
+        assert!(check_clock(now, None).is_ok());
+    }
+}
