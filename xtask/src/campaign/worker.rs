@@ -231,10 +231,14 @@ fn change(
     Ok(())
 }
 
-/// Tells the campaign, in one write, that something is done.
+/// Tells the campaign, in one write, that something is done; a worker that is not heard stops.
 pub(crate) fn say(line: &Line) {
     let mut out = std::io::stdout().lock();
-    _ = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
+    let said = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = said {
+        eprintln!("worker: output: {error}");
+        std::process::exit(1);
+    }
 }
 
 pub(crate) fn key(label: &str) -> KeyRef {
