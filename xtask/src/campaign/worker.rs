@@ -12,6 +12,7 @@ use aws_lc_rs::digest;
 use kms::access::Assignment;
 use kms::access::PrincipalKind;
 use kms::access::Scope;
+use kms::audit::AuditLogConfig;
 use kms::key::Algorithm;
 use kms::key::KeyRef;
 use kms::key::Purpose;
@@ -46,12 +47,21 @@ pub(crate) fn init(home: &Path) -> Outcome {
 fn make(home: &Path) -> Result<(), Error> {
     let (passphrase, admin) = (secret(PASSPHRASE), ADMIN.parse().expect("a plain name"));
     let init = Init { admin, passphrase: &passphrase, mfa: Mfa::None };
-    KeyManager::init(&Options::new(home), init).map(|_| ())
+    KeyManager::init(&options(home), init).map(|_| ())
+}
+
+/// With log files so short that the log goes from one to the next all the time.
+fn options(home: &Path) -> Options {
+    let log = AuditLogConfig {
+        max_file_size: 8 * 1024,
+        ..AuditLogConfig::new(home.join("audit/audit.log"))
+    };
+    Options { audit: Some(log), ..Options::new(home) }
 }
 
 /// Opens a home and logs in.
 pub(crate) fn open(home: &Path) -> Result<(KeyManager, Caller), Error> {
-    let kms = KeyManager::open(Options::new(home))?;
+    let kms = KeyManager::open(options(home))?;
     let caller = match login(&kms, PASSPHRASE) {
         Err(Error::Refused(_)) => login(&kms, CHANGED)?,
         other => other?,
@@ -221,10 +231,14 @@ fn change(
     Ok(())
 }
 
-/// Tells the campaign, in one write, that something is done.
+/// Tells the campaign, in one write, that something is done; a worker that is not heard stops.
 pub(crate) fn say(line: &Line) {
     let mut out = std::io::stdout().lock();
-    _ = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
+    let said = out.write_all(format!("{}\n", written(line)).as_bytes()).and_then(|()| out.flush());
+    if let Err(error) = said {
+        eprintln!("worker: output: {error}");
+        std::process::exit(1);
+    }
 }
 
 pub(crate) fn key(label: &str) -> KeyRef {
