@@ -172,12 +172,15 @@ impl KeyManager {
     /// Expires what is past its date, carries out destructions that are due, and removes private
     /// halves that a crash left behind.
     pub(crate) fn carry_out_what_is_due(&self) -> Result<(), Error> {
-        // What cannot be undone needs the clock's own word: a moment it once showed by mistake holds
-        // decisions back, but destroys and expires nothing.
-        let now = self.now()?.min(self.options.clock.now());
+        let (now, clock) = (self.now()?, self.options.clock.now());
         for slot in self.keys.all() {
             let mut record = slot.write();
-            if let Some(due) = lifecycle::due(&record, now) {
+            // Destroying needs the clock's own word: a moment it once showed by mistake, and that
+            // the log holds decisions to since, destroys nothing.
+            let due = lifecycle::due(&record, now).filter(|due| {
+                due.transition != Transition::Destroy || lifecycle::due(&record, clock).is_some()
+            });
+            if let Some(due) = due {
                 let policy = self.policy_of(&record);
                 let reason: Reason = due.reason.parse().expect("a reason of our own is one");
                 let context = Context {
