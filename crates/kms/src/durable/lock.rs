@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn dropped_lock_is_free_though_a_child_has_the_descriptor_still() {
-        let (_guard, home) = crate::durable::testing::home();
+        let (_guard, home) = home();
         let lock = lock_home(&home).unwrap();
         let _in_the_child = lock.file.try_clone().unwrap();
         assert!(matches!(lock_home(&home), Err(LockError::Held { .. })));
