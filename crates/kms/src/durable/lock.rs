@@ -115,12 +115,11 @@ mod tests {
 
     use super::*;
     use crate::durable::Danger;
-    use crate::durable::testing;
     use crate::durable::testing::home;
 
     #[test]
     fn dropped_lock_is_free_though_a_child_has_the_descriptor_still() {
-        let (_guard, home) = testing::home();
+        let (_guard, home) = home();
         let lock = lock_home(&home).unwrap();
         let _in_the_child = lock.file.try_clone().unwrap();
         assert!(matches!(lock_home(&home), Err(LockError::Held { .. })));
