@@ -40,4 +40,5 @@ pub use read::read_secret_file;
 pub use read::read_secret_line;
 pub use secret_bytes::SecretBytes;
 pub use stack::burn_stack;
+pub use stack::burn_stack_to_16_kib;
 pub use write::write_secret;

@@ -25,6 +25,11 @@ use crate::wipe::wipe_slice;
 /// let copy = secret.clone();
 /// ```
 ///
+/// ```compile_fail,E0277
+/// let secret = kms_secret::SecretBytes::zeroed(32);
+/// println!("{secret}");
+/// ```
+///
 /// # Panics
 /// Making one ends the process as any failed allocation does when the system has no more memory at all.
 pub struct SecretBytes {

@@ -11,6 +11,16 @@ use crate::lifecycle::Admitted;
 ///
 /// `U` is one of [`crate::lifecycle::uses`]. Made by [`observe`] only, never cloned, spent by
 /// the storage.
+///
+/// ```compile_fail,E0603
+/// fn clear<U>(what: U) -> kms::compromise::Cleared<U> {
+///     kms::compromise::Cleared(what) // private: only an admitted use is cleared
+/// }
+/// ```
+///
+/// ```compile_fail,E0603
+/// use kms::compromise::observe; // not to be called outside this crate either
+/// ```
 #[derive(Debug)]
 pub struct Cleared<U>(U);
 

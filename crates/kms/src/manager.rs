@@ -123,10 +123,18 @@ impl KeyManager {
         self.notices.lock().unwrap_or_else(PoisonError::into_inner).push(notice);
     }
 
-    /// The present moment, never before one that was decided for already.
-    fn now(&self) -> Timestamp {
-        let now = self.options.clock.now().micros();
-        Timestamp::from_micros(self.high_water.fetch_max(now, Ordering::Relaxed).max(now))
+    /// The present moment, never before one that was decided for already. A clock that is suddenly
+    /// far ahead is not believed: what it would expire would stay expired.
+    fn now(&self) -> Result<Timestamp, Error> {
+        let (now, last) = (self.options.clock.now(), self.last_moment());
+        open::check_clock(&self.options, now, last)?;
+        let now = now.micros();
+        Ok(Timestamp::from_micros(self.high_water.fetch_max(now, Ordering::Relaxed).max(now)))
+    }
+
+    /// The latest moment anything was decided for.
+    fn last_moment(&self) -> Timestamp {
+        Timestamp::from_micros(self.high_water.load(Ordering::Relaxed))
     }
 
     /// A name for one record: 64 random bits of this opening of the home, and a count.

@@ -60,6 +60,13 @@ pub use software::verify_der;
 
 /// A place where private keys live. Shared between threads; every method may block on a disk or a
 /// device.
+///
+/// ```compile_fail,E0308
+/// use kms::lifecycle::uses::Sign;
+/// fn sign(storage: &dyn kms::storage::KeyStorage, what: &Sign<'_>) {
+///     let _ = storage.sign(what); // what to sign is not enough: it has to be cleared
+/// }
+/// ```
 pub trait KeyStorage: Debug + Send + Sync {
     /// Its name in records and configuration.
     fn name(&self) -> &StorageName;

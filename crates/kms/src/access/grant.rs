@@ -102,6 +102,19 @@ pub enum GrantedTarget {
 
 /// Leave to do one thing to one target, now. Made by
 /// [`crate::access::AccessController::authorize`] only.
+///
+/// ```compile_fail,E0451
+/// use kms::access::{Grant, Permission};
+/// fn widen(grant: Grant) -> Grant {
+///     Grant { permission: Permission::Admin, ..grant } // private: none is made outside
+/// }
+/// ```
+///
+/// ```compile_fail,E0308
+/// fn copy(grant: &kms::access::Grant) -> kms::access::Grant {
+///     grant.clone() // one leave, one use
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Grant {
     session: Arc<Session>,
@@ -155,6 +168,12 @@ impl Grant {
 }
 
 /// A [`Grant`] whose caller gave a second factor just now, or whose home is marked as development.
+///
+/// ```compile_fail,E0423
+/// fn confirm(grant: kms::access::Grant) -> kms::access::Confirmed {
+///     kms::access::Confirmed(grant) // private: only the second factor makes one
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Confirmed(Grant);
 

@@ -4,6 +4,8 @@
 //! to begin a record of its own. Encoding happens outside every lock; the log only puts the number
 //! and the link in front. Never holds key material, and cannot: it has no field of bytes.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 use serde::Serialize;
 use serde::ser::SerializeMap;
@@ -25,6 +27,9 @@ pub const LONG_TEXT_BYTES: usize = 1024;
 pub const DETAILS: usize = 24;
 /// Longest encoded content of a record, in bytes: every text at its cap and every byte escaped.
 pub const BODY_BYTES: usize = 240 * 1024;
+
+/// Room for what most records take, in bytes.
+const TYPICAL_BODY_BYTES: usize = 640;
 
 /// Stands at the end of a text that was cut.
 const CUT: &str = "[cut]";
@@ -54,7 +59,7 @@ impl RecordId {
 
     /// The 32 hex digits.
     pub fn to_hex(self) -> String {
-        hex::encode(self.0)
+        format!("{:032x}", u128::from_be_bytes(self.0))
     }
 }
 
@@ -146,10 +151,15 @@ impl Draft {
     ///
     /// At most [`BODY_BYTES`] of UTF-8 without control characters or line separators of any kind.
     pub fn encode(&self) -> Encoded {
-        let json = serde_json::to_string(&Body(self)).unwrap_or_default();
-        let inner = json.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
-        let body = escape_separators(inner.unwrap_or_default());
-        Encoded { body: body.into_bytes(), for_consensus: self.for_consensus }
+        let mut json = Vec::with_capacity(TYPICAL_BODY_BYTES);
+        if serde_json::to_writer(&mut json, &Body(self)).is_err() {
+            json.clear(); // writing to memory does not fail, and our names are texts
+        }
+        let plain = json.iter().all(|b| *b < 0x7f);
+        let inner = json.strip_prefix(b"{").and_then(|rest| rest.strip_suffix(b"}"));
+        let inner = inner.unwrap_or_default();
+        let body = if plain { inner.to_vec() } else { escape_separators(inner) };
+        Encoded { body, for_consensus: self.for_consensus }
     }
 }
 
@@ -237,9 +247,9 @@ struct Details<'a>(&'a [(String, Detail)]);
 impl Serialize for Details<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        let mut seen: Vec<String> = Vec::new();
+        let mut seen: Vec<Cow<'_, str>> = Vec::with_capacity(self.0.len());
         for (name, value) in self.0.iter().take(DETAILS) {
-            let name = unused(&capped(name, SHORT_TEXT_BYTES), &seen);
+            let name = unused(capped(name, SHORT_TEXT_BYTES), &seen);
             match value {
                 Detail::Text(text) => map.serialize_entry(&name, &capped(text, LONG_TEXT_BYTES))?,
                 Detail::Number(_) | Detail::Flag(_) => map.serialize_entry(&name, value)?,
@@ -247,7 +257,7 @@ impl Serialize for Details<'_> {
             seen.push(name);
         }
         if self.0.len() > DETAILS {
-            map.serialize_entry(&unused("left_out", &seen), &(self.0.len() - DETAILS))?;
+            map.serialize_entry(&unused("left_out".into(), &seen), &(self.0.len() - DETAILS))?;
         }
         map.end()
     }
@@ -255,20 +265,19 @@ impl Serialize for Details<'_> {
 
 /// `name`, or `name` with marks behind it where it stands in `seen`: an object with one name twice
 /// is read differently by different readers.
-fn unused(name: &str, seen: &[String]) -> String {
-    let mut name = name.to_owned();
+fn unused<'a>(mut name: Cow<'a, str>, seen: &[Cow<'_, str>]) -> Cow<'a, str> {
     while seen.contains(&name) {
-        name.push('\'');
+        name.to_mut().push('\'');
     }
     name
 }
 
-fn short(text: &Option<String>) -> Option<std::borrow::Cow<'_, str>> {
+fn short(text: &Option<String>) -> Option<Cow<'_, str>> {
     text.as_deref().map(|text| capped(text, SHORT_TEXT_BYTES))
 }
 
 /// `text`, or as many whole characters of it as leave room for the mark within `limit` bytes.
-fn capped(text: &str, limit: usize) -> std::borrow::Cow<'_, str> {
+fn capped(text: &str, limit: usize) -> Cow<'_, str> {
     if text.len() <= limit {
         return text.into();
     }
@@ -287,19 +296,16 @@ fn is_separator(c: char) -> bool {
 }
 
 /// Escapes the separators of a JSON text; all of them lie below U+10000 and within strings.
-fn escape_separators(json: &str) -> String {
-    if json.bytes().all(|b| b < 0x7f) {
-        return json.to_owned();
-    }
+fn escape_separators(json: &[u8]) -> Vec<u8> {
     let mut out = String::with_capacity(json.len() + 16);
-    for c in json.chars() {
+    for c in String::from_utf8_lossy(json).chars() {
         if is_separator(c) {
             out.push_str(&format!("\\u{:04x}", u32::from(c)));
         } else {
             out.push(c);
         }
     }
-    out
+    out.into_bytes()
 }
 
 #[cfg(test)]

@@ -238,13 +238,11 @@ struct Queue<S> {
     gate: Arc<Gate>,
     /// Bytes that are reserved on the disk and not spoken for.
     room: u64,
+    /// Whether the writer is on its way to the next file, with the room taken away meanwhile.
+    moving: bool,
     /// How often room was asked for, and up to which of these an answer was given.
     asked: u64,
     answered: u64,
-    /// How often there was more room.
-    grants: u64,
-    /// Whether the writer goes on to the next file: the room there is not known yet.
-    advancing: bool,
     phase: Phase,
 }
 
@@ -268,14 +266,16 @@ impl Phase {
 impl<S> Queue<S> {
     fn new(state: S) -> Self {
         let (bytes, gate) = (Vec::new(), Arc::default());
-        let (room, asked, answered, grants) = (0, 0, 0, 0);
-        let (advancing, phase) = (false, Phase::Running);
-        Self { state, bytes, gate, room, asked, answered, grants, advancing, phase }
-    }
-
-    fn grant(&mut self, more: u64) {
-        self.room += more;
-        self.grants += u64::from(more > 0);
+        Self {
+            state,
+            bytes,
+            gate,
+            room: 0,
+            moving: false,
+            asked: 0,
+            answered: 0,
+            phase: Phase::Running,
+        }
     }
 
     fn close(&mut self) {
@@ -306,25 +306,29 @@ impl<S> Shared<S> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The queue, when it has room for `need`. Asks the writer for more, and again only where there
-    /// was more and others were faster, so that a full disk is an answer and not a wait.
+    /// The queue, when it has room for `need`. Asks the writer for more once, so that a full disk is
+    /// an answer and not a wait; again only where the answer met a move to the next file, during
+    /// which nobody has room.
     fn room_for(&self, need: Need) -> Result<MutexGuard<'_, Queue<S>>, AuditFault> {
         let mut queue = self.lock();
-        let mut seen = None;
+        let mut answered = false;
         loop {
-            match queue.phase.fault() {
-                Some(fault) => return Err(fault),
-                None if queue.has_room(need) => return Ok(queue),
-                None if seen == Some(queue.grants) => return Err(AuditFault::NoSpace),
-                None => {}
+            if let Some(fault) = queue.phase.fault() {
+                return Err(fault);
             }
-            seen = Some(queue.grants);
+            if queue.has_room(need) {
+                return Ok(queue);
+            }
+            if answered && !queue.moving {
+                return Err(AuditFault::NoSpace);
+            }
             queue.asked += 1;
             let mine = queue.asked;
             self.work.notify_one();
-            while (queue.answered < mine || queue.advancing) && queue.phase.fault().is_none() {
+            while queue.answered < mine && queue.phase.fault().is_none() {
                 queue = self.answer.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
+            answered = true;
         }
     }
 
@@ -380,31 +384,20 @@ impl<S> Shared<S> {
     /// for there covers all that has one.
     fn advance<K: Sink>(&self, sink: &mut K, unwritten: usize) -> Result<bool, DiskError> {
         let mut queue = self.lock();
-        let room = std::mem::take(&mut queue.room);
-        queue.advancing = true;
+        let before = std::mem::take(&mut queue.room);
+        queue.moving = true;
         let placed = (unwritten + queue.bytes.len()) as u64;
         drop(queue);
-        let granted = Self::room_there(sink, placed);
-        let mut queue = self.lock();
-        queue.advancing = false;
-        match &granted {
-            Ok(Some(step)) => queue.grant(*step),
-            Ok(None) | Err(_) => queue.room = room,
-        }
-        drop(queue);
-        self.answer.notify_all();
-        granted.map(|step| step.is_some())
-    }
-
-    /// Moves to the next file, and says how much room is there behind `placed` bytes; none on a
-    /// full disk.
-    fn room_there<K: Sink>(sink: &mut K, placed: u64) -> Result<Option<u64>, DiskError> {
+        let mut moved = None;
         for step in [STEP + KEPT_BACK, KEPT_BACK] {
-            if sink.advance(placed + step)? {
-                return Ok(Some(step));
+            if moved.is_none() && sink.advance(placed + step)? {
+                moved = Some(step);
             }
         }
-        Ok(None)
+        let mut queue = self.lock();
+        queue.room = moved.unwrap_or(before);
+        queue.moving = false;
+        Ok(moved.is_some())
     }
 
     /// Tells the callers, then extends the room if it runs low or somebody asked.
@@ -418,7 +411,7 @@ impl<S> Shared<S> {
         if wanted || unanswered {
             let more = if wanted { Self::more_room(sink, room, placed)? } else { 0 };
             let mut queue = self.lock();
-            queue.grant(more);
+            queue.room += more;
             queue.answered = queue.answered.max(asked);
             drop(queue);
             self.answer.notify_all();
@@ -457,8 +450,8 @@ mod tests {
     const NEED: Need = Need { bytes: 100, urgent: false };
 
     /// A writer that has answered everything that will ever be asked.
-    fn answered(advancing: bool) -> Shared<()> {
-        let queue = Queue { answered: u64::MAX, advancing, ..Queue::new(()) };
+    fn answered(moving: bool) -> Shared<()> {
+        let queue = Queue { answered: u64::MAX, moving, ..Queue::new(()) };
         Shared { queue: Mutex::new(queue), work: Condvar::new(), answer: Condvar::new() }
     }
 
@@ -477,8 +470,8 @@ mod tests {
                 std::thread::yield_now();
             }
             let mut queue = shared.lock();
-            queue.advancing = false;
-            queue.grant(STEP);
+            queue.moving = false;
+            queue.room = STEP;
             drop(queue);
             shared.answer.notify_all();
             asking.join().expect("no panic")

@@ -26,7 +26,10 @@ impl KeyId {
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "k-{}", hex::encode(self.0))
+        let mut text = *b"k-00000000000000000000000000000000";
+        let (_, digits) = text.split_at_mut(2);
+        hex::encode_to_slice(self.0, digits).map_err(|_| fmt::Error)?;
+        f.pad(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
 }
 

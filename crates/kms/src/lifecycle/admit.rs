@@ -22,6 +22,12 @@ use crate::lifecycle::uses::Sign;
 use crate::time::Timestamp;
 
 /// A use that its key's state and purpose allow at this moment. Made in this module only.
+///
+/// ```compile_fail,E0423
+/// fn admit<U>(what: U) -> kms::lifecycle::Admitted<U> {
+///     kms::lifecycle::Admitted(what) // private: only a decision makes one
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Admitted<U>(U);
 

@@ -211,6 +211,7 @@ impl Fault {
             Self::Disk(error) => disk(error),
             Self::Output(_) => ("output_failed", ErrorKind::Other),
             Self::KeystorePutBack { .. } => ("keystore_put_back", ErrorKind::Integrity),
+            Self::StatePutBack { .. } => ("state_put_back", ErrorKind::Integrity),
             Self::Inconsistent(_) => ("home_inconsistent", ErrorKind::Integrity),
         }
     }
@@ -221,6 +222,9 @@ impl Fault {
             "read_only" => &["mount the file system for writing, or choose another --home"],
             "key_file_altered" => &["the key was not used; restore its file from a backup"],
             "audit_damaged" => &["look at the damage: virtengine audit verify --dir HOME/audit"],
+            "state_put_back" => {
+                &["restore the newest HOME/state; find out who put the older one there"]
+            }
             "store_altered" => &["restore HOME/state from a backup; find out who wrote to it"],
             _ => &[],
         };

@@ -21,6 +21,7 @@ use crate::access::WeakPassphrase;
 use crate::audit::AuditFault;
 use crate::durable::DiskError;
 use crate::key::Algorithm;
+use crate::key::KeyId;
 use crate::key::KeyRef;
 use crate::key::Label;
 use crate::key::PolicyName;
@@ -175,6 +176,16 @@ pub enum Fault {
         found: u32,
         /// As the store has it.
         known: u32,
+    },
+    /// The records of keys were put back to an older state.
+    #[error("{key} was moved to {to} at {at}, and the records of keys do not know that")]
+    StatePutBack {
+        /// One such key.
+        key: KeyId,
+        /// Where the log has it.
+        to: String,
+        /// Since when.
+        at: Timestamp,
     },
     /// What a caller wanted written to does not take it.
     #[error("the output: {0}")]

@@ -206,6 +206,7 @@ impl KeyManager {
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRenamed, |way| {
             let _held = self.hold_label(label)?;
+            let _closed = self.keys.close_lineages(); // no key joins it meanwhile
             let named = way.find(key)?.read().label.clone();
             let current = way.find(&KeyRef::Label(named))?.read().clone();
             _ = way.authorize_key(Permission::KeyRead, &current)?;

@@ -25,6 +25,7 @@ use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::way::Way;
 use crate::storage;
+use crate::storage::StorageError;
 use crate::store::StoreError;
 use crate::store::Transaction;
 
@@ -219,8 +220,11 @@ impl KeyLifecycleManager<'_> {
                 || storage::destroy(storage, cleared),
             )?;
             *record = moved.key.clone();
-            removed?;
-            Ok(moved.key)
+            match removed {
+                // What is lost already needs no removal.
+                Ok(_) | Err(StorageError::Refused(storage::Refused::NotFound(_))) => Ok(moved.key),
+                Err(error) => Err(error.into()),
+            }
         })
     }
 

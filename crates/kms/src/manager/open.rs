@@ -41,7 +41,7 @@ use crate::storage::PARSED_KEYS;
 use crate::store::Store;
 use crate::time::Timestamp;
 
-/// A clock further ahead of the last record than this is not believed, in seconds: 400 days.
+/// A clock further ahead of the last moment than this is not believed, in seconds: 400 days.
 const LEAP_S: u64 = 400 * 86_400;
 /// A clock this far behind the last record is worth a word, in seconds.
 const BEHIND_S: u64 = 60;
@@ -150,10 +150,8 @@ impl KeyManager {
         };
         let (audit, opened) = AuditLogger::open(Arc::clone(&disk), log)?;
         let now = options.clock.now();
-        if !options.accept_clock {
-            check_clock(now, opened.last_time)?;
-        }
-        let last = opened.last_time.unwrap_or(now);
+        let last = opened.last_time.unwrap_or(now); // a log without a record says nothing of time
+        check_clock(&options, now, last)?;
         let keystore = Arc::new(Keystore::open(Arc::clone(&disk), &layout.keystore())?);
         let kms = Self {
             access: AccessController::new(
@@ -197,8 +195,10 @@ impl KeyManager {
         self.replay_outbox()?;
         self.forget_ended_sessions(now)?;
         self.load()?;
+        let recent = self.recent()?;
+        self.check_state(&recent)?;
         self.set_orphans_aside()?;
-        self.report_open_intents()?;
+        self.report_open_intents(recent)?;
         self.carry_out_what_is_due()
     }
 
@@ -235,20 +235,19 @@ impl KeyManager {
     }
 }
 
-/// A log that is still empty, because the making of the home was cut off before its first record,
-/// says nothing of the clock.
-fn check_clock(now: Timestamp, last: Option<Timestamp>) -> Result<(), Refused> {
-    match last {
-        Some(last) if now.seconds_since(last) > LEAP_S => Err(Refused::ClockLeapt { now, last }),
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// Removes what writes that a crash cut off left behind. Only under the home's lock.
 fn sweep(layout: &Layout) -> Result<(), Error> {
     let parts = [layout.home.clone(), layout.state(), layout.keystore(), layout.audit()];
     for part in parts.into_iter().chain([layout.keystore().join(ORPHANS)]) {
         _ = OsDisk.sweep(&part)?;
+    }
+    Ok(())
+}
+
+/// Refuses a clock that is far ahead of the last moment anything was decided for.
+pub(crate) fn check_clock(options: &Options, now: Timestamp, last: Timestamp) -> Result<(), Error> {
+    if !options.accept_clock && now.seconds_since(last) > LEAP_S {
+        return Err(Refused::ClockLeapt { now, last }.into());
     }
     Ok(())
 }

@@ -299,7 +299,7 @@ impl AccessManager<'_> {
     /// # Errors
     /// When not, or when the session is none.
     pub fn check_permission(&self, permission: Permission) -> Result<(), Error> {
-        let now = self.kms.now();
+        let now = self.kms.now()?;
         match self.kms.access.check_permission(&self.caller.presented(), permission, now) {
             Ok(()) => Ok(()),
             Err(access::CheckRefused::Session(refused)) => Err(refused.into()),

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::audit::AuditEvent;
 use crate::audit::Cause;
 use crate::audit::Draft;
 use crate::audit::EventType;
@@ -13,6 +14,7 @@ use crate::audit::Phase;
 use crate::audit::Query;
 use crate::audit::Torn;
 use crate::compromise;
+use crate::key::KeyId;
 use crate::key::KeyState;
 use crate::key::ManagedKey;
 use crate::key::Reason;
@@ -23,6 +25,7 @@ use crate::lifecycle::SYSTEM;
 use crate::lifecycle::Transition;
 use crate::lifecycle::uses::Destroy;
 use crate::manager::Error;
+use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Notice;
 use crate::manager::moves::put_move;
@@ -31,8 +34,66 @@ use crate::storage;
 use crate::storage::StorageError;
 use crate::time::Timestamp;
 
-/// How far back open intents are looked for, in records.
-const INTENTS_WITHIN: u64 = 10_000;
+/// How far back the log is read at a start, in records.
+const RECENT: u64 = 10_000;
+
+/// What the end of the log says.
+#[derive(Debug, Default)]
+pub(crate) struct Recent {
+    /// Operations that were begun and never told what came of them, by the name their outcome's
+    /// record would have.
+    open: BTreeMap<String, String>,
+    /// The newest move of each key that a person made: when, and to which state.
+    moves: BTreeMap<KeyId, (Timestamp, String)>,
+}
+
+impl Recent {
+    fn take(&mut self, event: &AuditEvent) {
+        match event.phase {
+            Phase::Intent => {
+                let key = event.key.map(|key| key.to_string()).unwrap_or_default();
+                let what = format!("{} {key}", event.event);
+                if let Some(outcome) = event.detail_text("outcome") {
+                    self.open.insert(outcome.to_owned(), what);
+                }
+            }
+            Phase::Outcome | Phase::Single => {
+                self.open.remove(&event.rid);
+                if let Some(intent) = event.detail_text("intent") {
+                    self.open.remove(intent);
+                }
+                self.take_move(event);
+            }
+        }
+    }
+
+    fn take_move(&mut self, event: &AuditEvent) {
+        let by_person = event.success && event.cause == Cause::Person && is_move(event.event);
+        let (Some(key), Some(to), true) = (event.key, event.detail_text("to"), by_person) else {
+            return;
+        };
+        let known = self.moves.get(&key).map(|(at, _)| *at);
+        if known.is_none_or(|at| at <= event.time) {
+            self.moves.insert(key, (event.time, to.to_owned()));
+        }
+    }
+}
+
+/// Whether a record of this type tells a move of a key's state.
+fn is_move(event: EventType) -> bool {
+    use EventType as E;
+    matches!(
+        event,
+        E::KeyActivated
+            | E::KeySuspended
+            | E::KeyReactivated
+            | E::KeyDeactivated
+            | E::KeyArchived
+            | E::KeyCompromised
+            | E::KeyDestroyed
+            | E::KeyRotationCompleted
+    )
+}
 
 impl KeyManager {
     pub(crate) fn record_clock_step(&self, now: Timestamp, last: Timestamp) -> Result<(), Error> {
@@ -64,26 +125,31 @@ impl KeyManager {
         Ok(())
     }
 
-    /// Reports operations that were begun and never told what came of them.
-    pub(crate) fn report_open_intents(&self) -> Result<(), Error> {
+    /// What the end of the log says of operations and keys.
+    pub(crate) fn recent(&self) -> Result<Recent, Error> {
         let size = self.audit.head().size;
-        let recent = Query { after: size.saturating_sub(INTENTS_WITHIN), ..Query::default() };
-        let mut open: BTreeMap<String, String> = BTreeMap::new();
-        self.audit.files().visit(&recent, |event, _| match event.phase {
-            Phase::Intent => {
-                let key = event.key.map(|key| key.to_string()).unwrap_or_default();
-                let what = format!("{} {key}", event.event);
-                if let Some(outcome) = event.detail_text("outcome") {
-                    open.insert(outcome.to_owned(), what);
-                }
+        let query = Query { after: size.saturating_sub(RECENT), ..Query::default() };
+        let mut recent = Recent::default();
+        self.audit.files().visit(&query, |event, _| recent.take(&event))?;
+        Ok(recent)
+    }
+
+    /// Refuses records of keys that are older than the log. A change is committed before it is
+    /// recorded, so each move that the log has stands in the key's history; where it does not, an
+    /// older state was put in place, in which a stopped key may sign.
+    pub(crate) fn check_state(&self, recent: &Recent) -> Result<(), Error> {
+        for (id, (at, to)) in &recent.moves {
+            let history = self.store.history(*id)?;
+            if !history.iter().any(|step| step.at == *at && step.to.name() == to) {
+                return Err(Fault::StatePutBack { key: *id, to: to.clone(), at: *at }.into());
             }
-            Phase::Outcome | Phase::Single => {
-                open.remove(&event.rid);
-                if let Some(intent) = event.detail_text("intent") {
-                    open.remove(intent);
-                }
-            }
-        })?;
+        }
+        Ok(())
+    }
+
+    /// Reports operations that were begun and never told what came of them.
+    pub(crate) fn report_open_intents(&self, recent: Recent) -> Result<(), Error> {
+        let open = recent.open;
         if open.is_empty() {
             return Ok(());
         }
@@ -100,7 +166,7 @@ impl KeyManager {
     /// Expires what is past its date, carries out destructions that are due, and removes private
     /// halves that a crash left behind.
     pub(crate) fn carry_out_what_is_due(&self) -> Result<(), Error> {
-        let now = self.now();
+        let now = self.now()?;
         for slot in self.keys.all() {
             let mut record = slot.write();
             if let Some(due) = lifecycle::due(&record, now) {
@@ -162,7 +228,7 @@ impl KeyManager {
     }
 
     fn own_draft(&self, event: EventType) -> Draft {
-        let mut draft = Draft::new(event, self.now(), self.next_record_id());
+        let (mut draft, _) = self.new_draft(event);
         draft.cause = Cause::Timer;
         draft
     }

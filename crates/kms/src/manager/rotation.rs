@@ -18,6 +18,7 @@ use crate::lifecycle::Moved;
 use crate::lifecycle::Refusal;
 use crate::lifecycle::Successor;
 use crate::lifecycle::Transition;
+use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::manager::Caller;
 use crate::manager::Error;
@@ -85,7 +86,12 @@ impl KeyManager {
             let public_key = storage::generate(storage, compromise::observe(admitted))?;
             // 3. Both keys' moves and the label, in one transaction with the record; decided on
             //    what the key is now.
+            let _lineage = self.keys.keep_lineages();
             let mut old = slot.write();
+            if let Err(refusal) = lifecycle::may_rotate(&old, way.now) {
+                self.discard(successor_of(&old, id, public_key, way.now))?;
+                return Err(refusal.into());
+            }
             let consensus = old.purpose == Purpose::Consensus;
             let by = way.who.principal().to_string();
             let context =
@@ -111,6 +117,18 @@ impl KeyManager {
             self.keys.set_current(&old.label, current);
             Ok(new.key)
         })
+    }
+}
+
+impl KeyManager {
+    /// Removes the private half of a key that was made and will have no record: the key it was to
+    /// follow was moved meanwhile.
+    fn discard(&self, made: ManagedKey) -> Result<(), Error> {
+        let never = ManagedKey { state: KeyState::Destroyed, ..made };
+        let admitted = lifecycle::admit_left_behind(Destroy { key: &never })?;
+        let storage = self.storage(&never.storage)?;
+        _ = storage::destroy(storage, compromise::observe(admitted))?;
+        Ok(())
     }
 }
 
@@ -214,6 +232,7 @@ impl KeyLifecycleManager<'_> {
                 });
             };
             let new_slot = way.find(&new.into())?;
+            let _lineage = self.kms.keys.keep_lineages();
             // Two locks in one order for all, so that none waits for ever.
             let (mut old, mut new) = if old < new {
                 let old = old_slot.write();

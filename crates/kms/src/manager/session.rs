@@ -70,11 +70,10 @@ impl KeyManager {
     /// One answer for an unknown name, a wrong passphrase and a wrong code, after the same time;
     /// also when too many attempts failed. Failures are recorded.
     pub fn login(&self, login: Login<'_>) -> Result<Caller, Error> {
-        let now = self.now();
-        let mut draft = Draft::new(EventType::SessionCreated, now, self.next_record_id());
+        let (mut draft, now) = self.new_draft(EventType::SessionCreated);
         draft.source_ip = login.client.source_ip.map(|ip| ip.to_string());
         draft.user_agent = login.client.named();
-        match self.try_login(&mut draft, &login, now) {
+        match now.and_then(|now| self.try_login(&mut draft, &login, now)) {
             Ok(token) => Ok(Caller::new(token, login.client)),
             Err(error) => {
                 draft.event = EventType::LoginFailed;
@@ -146,6 +145,7 @@ impl KeyManager {
         }
         let seed = proven.stretched().unseal_key();
         self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
+        self.keep_generation()?; // before a removal, which counts on from an older number
         self.remove_stale_slots(&owner, &seed)?;
         self.keep_generation()?;
         Ok(true)

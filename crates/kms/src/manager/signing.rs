@@ -141,5 +141,8 @@ fn check_length(message: &[u8]) -> Result<(), Error> {
 }
 
 fn sha256_hex(bytes: &[u8]) -> String {
-    hex::encode(digest::digest(&digest::SHA256, bytes))
+    let mut text = vec![0; 64];
+    let digest = digest::digest(&digest::SHA256, bytes);
+    hex::encode_to_slice(digest, &mut text).expect("32 bytes are 64 digits");
+    String::from_utf8(text).expect("digits are UTF-8")
 }

@@ -42,7 +42,10 @@ pub struct Status {
 impl KeyManager {
     /// The state of the home.
     pub fn status(&self) -> Status {
-        let now = self.now();
+        let (now, leapt) = match self.now() {
+            Ok(now) => (now, None),
+            Err(leapt) => (self.last_moment(), Some(leapt.to_string())),
+        };
         let mut keys = BTreeMap::new();
         for slot in self.keys.all() {
             *keys.entry(lifecycle::state_at(&slot.read(), now).name()).or_default() += 1;
@@ -62,7 +65,7 @@ impl KeyManager {
             now,
             locked_memory: memory.kind.to_string(),
             locked_memory_bytes: memory.in_use_bytes,
-            notices: self.notices().iter().map(ToString::to_string).collect(),
+            notices: self.notices().iter().map(ToString::to_string).chain(leapt).collect(),
         }
     }
 }

@@ -36,7 +36,12 @@ impl Slot {
 
 /// All keys of the home.
 #[derive(Debug, Default)]
-pub(crate) struct KeyTable(RwLock<Inner>);
+pub(crate) struct KeyTable {
+    inner: RwLock<Inner>,
+    /// Held for reading while a key joins its lineage, for writing while a lineage is renamed; taken
+    /// before any key's lock.
+    lineages: RwLock<()>,
+}
 
 #[derive(Debug, Default)]
 struct Inner {
@@ -46,22 +51,32 @@ struct Inner {
 }
 
 impl KeyTable {
+    /// Keeps every lineage under its label for as long as what is returned lives.
+    pub(crate) fn keep_lineages(&self) -> RwLockReadGuard<'_, ()> {
+        self.lineages.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps every lineage without new keys for as long as what is returned lives.
+    pub(crate) fn close_lineages(&self) -> RwLockWriteGuard<'_, ()> {
+        self.lineages.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Adds a key; the first of a label is its lineage's current key.
     pub(crate) fn insert(&self, key: ManagedKey) {
-        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.current.entry(key.label.folded().into()).or_insert(key.id);
         inner.by_id.insert(key.id, Arc::new(Slot(RwLock::new(key))));
     }
 
     /// Makes `id` the current key of the lineage `label`.
     pub(crate) fn set_current(&self, label: &Label, id: KeyId) {
-        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.current.insert(label.folded().into(), id);
     }
 
     /// Moves a lineage's current key from the label `old` to the label `new`.
     pub(crate) fn rename(&self, old: &Label, new: &Label) {
-        let mut inner = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(id) = inner.current.remove(old.folded().as_str()) {
             inner.current.insert(new.folded().into(), id);
         }
@@ -69,7 +84,7 @@ impl KeyTable {
 
     /// Finds a key by id, or the current key by label.
     pub(crate) fn find(&self, key: &KeyRef) -> Option<Arc<Slot>> {
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let id = match key {
             KeyRef::Id(id) => id,
             KeyRef::Label(label) => inner.current.get(label.folded().as_str())?,
@@ -79,12 +94,12 @@ impl KeyTable {
 
     /// Whether the home has a record of `id`, whatever its state.
     pub(crate) fn contains(&self, id: &KeyId) -> bool {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).by_id.contains_key(id)
+        self.inner.read().unwrap_or_else(PoisonError::into_inner).by_id.contains_key(id)
     }
 
     /// All keys; in no order.
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         inner.by_id.values().map(Arc::clone).collect()
     }
 
@@ -97,7 +112,7 @@ impl KeyTable {
     /// Labels like `label`, nearest first, at most three: for "did you mean".
     pub(crate) fn labels_like(&self, label: &Label) -> Vec<String> {
         let wanted = label.folded();
-        let inner = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
         let mut near: Vec<(usize, String)> = inner
             .current
             .keys()
@@ -125,7 +140,8 @@ impl<'a> HeldLabel<'a> {
     pub(crate) fn hold(held: &'a Mutex<Naming>, label: &Label) -> Option<Self> {
         let folded = label.folded();
         let mut naming = held.lock().unwrap_or_else(PoisonError::into_inner);
-        naming.0.insert(folded.clone()).then_some(Self { held, folded })
+        // Made only when it is held: letting one go that is not would let go of another's.
+        naming.0.insert(folded.clone()).then(|| Self { held, folded })
     }
 }
 

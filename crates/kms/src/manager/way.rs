@@ -66,10 +66,13 @@ impl KeyManager {
 
     /// Authenticates `caller` for one operation.
     pub(crate) fn begin(&self, caller: &Caller, event: EventType) -> Result<Way<'_>, Error> {
-        let now = self.now();
-        let mut draft = Draft::new(event, now, self.next_record_id());
+        let (mut draft, now) = self.new_draft(event);
         draft.source_ip = caller.client().source_ip.map(|ip| ip.to_string());
         draft.user_agent = caller.client().named();
+        let now = match now {
+            Ok(now) => now,
+            Err(leapt) => return Err(self.record_refusal(draft, leapt)),
+        };
         match self.access.validate_session(&caller.presented(), now) {
             Ok(who) => {
                 draft.session = Some(who.session().to_string());
@@ -78,6 +81,14 @@ impl KeyManager {
             }
             Err(refusal) => Err(self.record_refusal(draft, refusal.into())),
         }
+    }
+
+    /// A record of the present moment, and that moment; where the clock is not believed, of the last
+    /// one that was.
+    pub(crate) fn new_draft(&self, event: EventType) -> (Draft, Result<Timestamp, Error>) {
+        let now = self.now();
+        let moment = now.as_ref().map_or_else(|_| self.last_moment(), |now| *now);
+        (Draft::new(event, moment, self.next_record_id()), now)
     }
 
     /// Writes that an operation was refused or went wrong, and hands the error on. When even that

@@ -44,10 +44,14 @@ pub(crate) const PASSPHRASE: &str = "correct horse battery staple";
 
 /// A home that goes with the test.
 pub(crate) struct Home {
-    directory: tempfile::TempDir,
+    /// Where its directory and copies of it are.
+    place: PathBuf,
+    _directory: Option<tempfile::TempDir>,
     clock: Arc<ManualClock>,
     /// What the administrator's authenticator app was given.
     uri: Option<String>,
+    /// What she wrote down for when she loses the app.
+    recovery_codes: Vec<String>,
 }
 
 impl Home {
@@ -61,15 +65,28 @@ impl Home {
         Self::init(Mfa::Totp)
     }
 
+    /// A development home in a directory that is there.
+    pub(crate) fn development_in(place: PathBuf) -> Self {
+        Self::init_in((place, None), Mfa::None)
+    }
+
     fn init(mfa: Mfa) -> Self {
         let directory = tempfile::tempdir().unwrap();
+        Self::init_in((directory.path().to_owned(), Some(directory)), mfa)
+    }
+
+    fn init_in((place, directory): (PathBuf, Option<tempfile::TempDir>), mfa: Mfa) -> Self {
         let clock = Arc::new(ManualClock::new(SystemClock.now()));
-        let mut home = Self { directory, clock, uri: None };
+        let mut home =
+            Self { place, _directory: directory, clock, uri: None, recovery_codes: Vec::new() };
         let passphrase = secret(PASSPHRASE);
         let admin = "alice".parse().unwrap();
         let init = Init { admin, passphrase: &passphrase, mfa };
         let made = KeyManager::init(&home.options(), init).unwrap();
-        home.uri = made.mfa.map(|made| String::from_utf8(made.uri.expose().to_vec()).unwrap());
+        if let Some(made) = made.mfa {
+            home.uri = Some(text(&made.uri));
+            home.recovery_codes = made.recovery_codes.iter().map(text).collect();
+        }
         home
     }
 
@@ -77,6 +94,11 @@ impl Home {
     pub(crate) fn seed(&self) -> &str {
         let (_, rest) = self.uri.as_deref().unwrap().split_once("secret=").unwrap();
         rest.split('&').next().unwrap()
+    }
+
+    /// The administrator's recovery codes.
+    pub(crate) fn recovery_codes(&self) -> &[String] {
+        &self.recovery_codes
     }
 
     /// The code that the administrator's authenticator app shows at this moment.
@@ -91,7 +113,7 @@ impl Home {
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().join("home")
+        self.place.join("home")
     }
 
     pub(crate) fn clock(&self) -> &ManualClock {
@@ -127,7 +149,7 @@ impl Home {
 
     /// A copy of one directory of the home, or of all of it.
     pub(crate) fn copy(&self, part: &str) -> PathBuf {
-        let copy = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
+        let copy = tempfile::tempdir_in(&self.place).unwrap().keep();
         copy_directory(&self.path().join(part), &copy);
         copy
     }
@@ -161,7 +183,7 @@ fn totp(seed: &[u8], unix_seconds: u64) -> String {
     format!("{:06}", word % 1_000_000)
 }
 
-fn base32(text: &str) -> Vec<u8> {
+pub(crate) fn base32(text: &str) -> Vec<u8> {
     let letters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
     let value = |c| u64::try_from(letters.iter().position(|l| *l == c).unwrap()).unwrap();
     let groups = text.as_bytes().chunks(8);
@@ -203,6 +225,10 @@ pub(crate) fn add_principal(kms: &KeyManager, by: &Caller, (name, role): (&str, 
     kms.access(by).create_principal(new, &secret(PASSPHRASE)).unwrap();
 }
 
+fn text(secret: &SecretBytes) -> String {
+    String::from_utf8(secret.expose().to_vec()).unwrap()
+}
+
 pub(crate) fn secret(text: &str) -> SecretBytes {
     SecretBytes::copy_from(text.as_bytes())
 }
@@ -234,6 +260,16 @@ pub(crate) fn records(home: &Home) -> Vec<AuditEvent> {
 
 pub(crate) fn because(reason: &str) -> Reason {
     reason.parse().unwrap()
+}
+
+/// The file with the private half of a key.
+pub(crate) fn key_file(home: &Home, key: &ManagedKey) -> PathBuf {
+    let id = key.id.to_string();
+    let entries = fs::read_dir(home.path().join("keystore")).unwrap();
+    let names: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+    let bare = id.trim_start_matches("k-");
+    let is_of = |path: &&PathBuf| path.file_name().unwrap().to_str().unwrap().contains(bare);
+    names.iter().find(is_of).unwrap().clone()
 }
 
 /// The only segment of a small log.

@@ -5,6 +5,8 @@
 mod crash;
 mod attacks;
 mod home;
+mod invariants;
 mod layers;
+mod people;
 mod regressions;
 mod way;
