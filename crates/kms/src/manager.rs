@@ -83,6 +83,7 @@ pub struct KeyManager {
     audit: AuditLogger,
     access: AccessController,
     policies: RwLock<Arc<Policies>>,
+    changing_policies: Mutex<()>,
     keys: KeyTable,
     naming: Mutex<Naming>,
     keystore: Arc<Keystore>,

@@ -110,6 +110,35 @@ pub enum LoginRefused {
     LockedOut(#[from] LockedOut),
 }
 
+impl LoginRefused {
+    /// Whom it was about, for the record; never for the caller.
+    pub fn principal(&self) -> Option<PrincipalId> {
+        match self {
+            Self::UnknownPrincipal | Self::LockedOut(_) => None,
+            Self::Disabled(id)
+            | Self::WrongPassphrase(id)
+            | Self::WrongCode(id)
+            | Self::SpentCode(id)
+            | Self::Changed(id)
+            | Self::NotEnrolled(id) => Some(*id),
+        }
+    }
+
+    /// What it was, for the record; never for the caller.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::UnknownPrincipal => "unknown principal",
+            Self::Disabled(_) => "disabled",
+            Self::WrongPassphrase(_) => "wrong passphrase",
+            Self::WrongCode(_) => "wrong code",
+            Self::SpentCode(_) => "code used before",
+            Self::Changed(_) => "changed meanwhile",
+            Self::NotEnrolled(_) => "no second factor enrolled",
+            Self::LockedOut(_) => "locked out",
+        }
+    }
+}
+
 /// Why a login did not succeed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LoginError {

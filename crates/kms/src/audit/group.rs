@@ -238,11 +238,13 @@ struct Queue<S> {
     gate: Arc<Gate>,
     /// Bytes that are reserved on the disk and not spoken for.
     room: u64,
-    /// Whether the writer is on its way to the next file, with the room taken away meanwhile.
-    moving: bool,
     /// How often room was asked for, and up to which of these an answer was given.
     asked: u64,
     answered: u64,
+    /// How often there was more room.
+    grants: u64,
+    /// Whether the writer goes on to the next file: the room there is not known yet.
+    advancing: bool,
     phase: Phase,
 }
 
@@ -266,16 +268,14 @@ impl Phase {
 impl<S> Queue<S> {
     fn new(state: S) -> Self {
         let (bytes, gate) = (Vec::new(), Arc::default());
-        Self {
-            state,
-            bytes,
-            gate,
-            room: 0,
-            moving: false,
-            asked: 0,
-            answered: 0,
-            phase: Phase::Running,
-        }
+        let (room, asked, answered, grants) = (0, 0, 0, 0);
+        let (advancing, phase) = (false, Phase::Running);
+        Self { state, bytes, gate, room, asked, answered, grants, advancing, phase }
+    }
+
+    fn grant(&mut self, more: u64) {
+        self.room += more;
+        self.grants += u64::from(more > 0);
     }
 
     fn close(&mut self) {
@@ -306,29 +306,25 @@ impl<S> Shared<S> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The queue, when it has room for `need`. Asks the writer for more once, so that a full disk is
-    /// an answer and not a wait; again only where the answer met a move to the next file, during
-    /// which nobody has room.
+    /// The queue, when it has room for `need`. Asks the writer for more, and again only where there
+    /// was more and others were faster, so that a full disk is an answer and not a wait.
     fn room_for(&self, need: Need) -> Result<MutexGuard<'_, Queue<S>>, AuditFault> {
         let mut queue = self.lock();
-        let mut answered = false;
+        let mut seen = None;
         loop {
-            if let Some(fault) = queue.phase.fault() {
-                return Err(fault);
+            match queue.phase.fault() {
+                Some(fault) => return Err(fault),
+                None if queue.has_room(need) => return Ok(queue),
+                None if seen == Some(queue.grants) => return Err(AuditFault::NoSpace),
+                None => {}
             }
-            if queue.has_room(need) {
-                return Ok(queue);
-            }
-            if answered && !queue.moving {
-                return Err(AuditFault::NoSpace);
-            }
+            seen = Some(queue.grants);
             queue.asked += 1;
             let mine = queue.asked;
             self.work.notify_one();
-            while queue.answered < mine && queue.phase.fault().is_none() {
+            while (queue.answered < mine || queue.advancing) && queue.phase.fault().is_none() {
                 queue = self.answer.wait(queue).unwrap_or_else(PoisonError::into_inner);
             }
-            answered = true;
         }
     }
 
@@ -384,20 +380,31 @@ impl<S> Shared<S> {
     /// for there covers all that has one.
     fn advance<K: Sink>(&self, sink: &mut K, unwritten: usize) -> Result<bool, DiskError> {
         let mut queue = self.lock();
-        let before = std::mem::take(&mut queue.room);
-        queue.moving = true;
+        let room = std::mem::take(&mut queue.room);
+        queue.advancing = true;
         let placed = (unwritten + queue.bytes.len()) as u64;
         drop(queue);
-        let mut moved = None;
+        let granted = Self::room_there(sink, placed);
+        let mut queue = self.lock();
+        queue.advancing = false;
+        match &granted {
+            Ok(Some(step)) => queue.grant(*step),
+            Ok(None) | Err(_) => queue.room = room,
+        }
+        drop(queue);
+        self.answer.notify_all();
+        granted.map(|step| step.is_some())
+    }
+
+    /// Moves to the next file, and says how much room is there behind `placed` bytes; none on a
+    /// full disk.
+    fn room_there<K: Sink>(sink: &mut K, placed: u64) -> Result<Option<u64>, DiskError> {
         for step in [STEP + KEPT_BACK, KEPT_BACK] {
-            if moved.is_none() && sink.advance(placed + step)? {
-                moved = Some(step);
+            if sink.advance(placed + step)? {
+                return Ok(Some(step));
             }
         }
-        let mut queue = self.lock();
-        queue.room = moved.unwrap_or(before);
-        queue.moving = false;
-        Ok(moved.is_some())
+        Ok(None)
     }
 
     /// Tells the callers, then extends the room if it runs low or somebody asked.
@@ -411,7 +418,7 @@ impl<S> Shared<S> {
         if wanted || unanswered {
             let more = if wanted { Self::more_room(sink, room, placed)? } else { 0 };
             let mut queue = self.lock();
-            queue.room += more;
+            queue.grant(more);
             queue.answered = queue.answered.max(asked);
             drop(queue);
             self.answer.notify_all();
@@ -450,8 +457,8 @@ mod tests {
     const NEED: Need = Need { bytes: 100, urgent: false };
 
     /// A writer that has answered everything that will ever be asked.
-    fn answered(moving: bool) -> Shared<()> {
-        let queue = Queue { answered: u64::MAX, moving, ..Queue::new(()) };
+    fn answered(advancing: bool) -> Shared<()> {
+        let queue = Queue { answered: u64::MAX, advancing, ..Queue::new(()) };
         Shared { queue: Mutex::new(queue), work: Condvar::new(), answer: Condvar::new() }
     }
 
@@ -470,8 +477,8 @@ mod tests {
                 std::thread::yield_now();
             }
             let mut queue = shared.lock();
-            queue.moving = false;
-            queue.room = STEP;
+            queue.advancing = false;
+            queue.grant(STEP);
             drop(queue);
             shared.answer.notify_all();
             asking.join().expect("no panic")

@@ -26,8 +26,15 @@ use crate::durable::open::check_private;
 /// process is gone, however it went: the kernel holds the lock, not the file.
 #[derive(Debug)]
 pub struct HomeLock {
-    /// Closing it releases the lock.
-    _file: OwnedFd,
+    file: OwnedFd,
+}
+
+impl Drop for HomeLock {
+    /// Releases the lock in so many words: closing alone does not while a child that this process
+    /// is just starting has the descriptor still.
+    fn drop(&mut self) {
+        _ = retry_on_intr(|| flock(&self.file, FlockOperation::Unlock));
+    }
 }
 
 /// Why the home was not locked.
@@ -64,7 +71,7 @@ pub fn lock_home(home: &Path) -> Result<HomeLock, LockError> {
         Err(e) => return Err(place.at(e).into()),
     }
     take(&place, &file)?;
-    Ok(HomeLock { _file: file })
+    Ok(HomeLock { file })
 }
 
 fn open_or_create(place: &Place) -> Result<OwnedFd, DiskError> {
@@ -109,6 +116,16 @@ mod tests {
     use super::*;
     use crate::durable::Danger;
     use crate::durable::testing::home;
+
+    #[test]
+    fn dropped_lock_is_free_though_a_child_has_the_descriptor_still() {
+        let (_guard, home) = crate::durable::testing::home();
+        let lock = lock_home(&home).unwrap();
+        let _in_the_child = lock.file.try_clone().unwrap();
+        assert!(matches!(lock_home(&home), Err(LockError::Held { .. })));
+        drop(lock);
+        lock_home(&home).unwrap();
+    }
 
     #[test]
     fn second_lock_on_a_home_is_refused_and_names_the_holder() {

@@ -178,6 +178,7 @@ pub fn requires_mfa(transition: Transition, policy: &KeyLifecyclePolicy) -> bool
         Transition::Activate
         | Transition::BeginRotation
         | Transition::CompleteRotation
+        | Transition::AbortRotation
         | Transition::Reactivate
         | Transition::Deactivate
         | Transition::Archive
@@ -185,7 +186,6 @@ pub fn requires_mfa(transition: Transition, policy: &KeyLifecyclePolicy) -> bool
         | Transition::Destroy => true,
         Transition::Submit
         | Transition::Reject
-        | Transition::AbortRotation
         | Transition::Suspend
         | Transition::Expire
         | Transition::MarkCompromised

@@ -64,6 +64,9 @@ pub enum Refused {
     /// What a passphrase must be.
     #[error(transparent)]
     Passphrase(#[from] WeakPassphrase),
+    /// Bytes that are no public key.
+    #[error(transparent)]
+    PublicKey(kms_formats::public::InvalidPublicKey),
     /// No such principal.
     #[error("principal {0} is not here")]
     PrincipalNotFound(String),
@@ -84,6 +87,9 @@ pub enum Refused {
         /// Names that are nearly the same.
         like: Vec<String>,
     },
+    /// The label went on to another key in this very moment.
+    #[error("key {0} has just been rotated or renamed; ask again")]
+    KeyMovedOn(KeyRef),
     /// The label names another key.
     #[error("key {0} exists")]
     LabelTaken(Label),

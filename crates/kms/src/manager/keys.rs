@@ -129,6 +129,8 @@ impl KeyManager {
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyCreated, |way| {
             let grant = way.authorize(Permission::KeyCreate, &Target::NewKey { label, purpose })?;
+            PublicKey::validated(public_key.algorithm(), public_key.as_bytes())
+                .map_err(Refused::PublicKey)?;
             let _held = self.hold_label(label)?;
             self.check_unknown(&public_key)?;
             let storage = StorageName::offline();
@@ -194,7 +196,8 @@ impl KeyManager {
 
     /// Gives a lineage another label: all its keys, past and present.
     ///
-    /// Needs `key:create` on the new label and `key:read` on the key.
+    /// Needs `key:create` on both labels, and whatever the new label gives the caller, they must
+    /// hold on the key already: a name that one's roles cover is no way to another's key.
     ///
     /// # Errors
     /// When the new label is taken or the caller may not.
@@ -205,13 +208,13 @@ impl KeyManager {
         label: &Label,
     ) -> Result<ManagedKey, Error> {
         self.operation(caller, EventType::KeyRenamed, |way| {
+            let named = way.find(key)?.read().label.clone();
+            let current = way.find(&KeyRef::Label(named.clone()))?.read().clone();
+            self.may_rename(way, &current, label)?;
             let _held = self.hold_label(label)?;
             let _closed = self.keys.close_lineages(); // no key joins it meanwhile
-            let named = way.find(key)?.read().label.clone();
             let current = way.find(&KeyRef::Label(named))?.read().clone();
-            _ = way.authorize_key(Permission::KeyRead, &current)?;
-            let target = Target::NewKey { label, purpose: current.purpose };
-            _ = way.authorize(Permission::KeyCreate, &target)?;
+            self.may_rename(way, &current, label)?;
             lifecycle::admit_operation(&current, KeyOperation::Rename, way.now)?;
             way.note("from", current.label.as_str());
             way.note("to", label.as_str());
@@ -223,11 +226,10 @@ impl KeyManager {
                 .map(|record| ManagedKey { label: label.clone(), ..ManagedKey::clone(record) })
                 .collect();
             let moved = Lineage { label: label.clone(), current: current.id };
-            let several = renamed.len() > 1;
             way.commit("rename key", |tx| {
                 renamed.iter().try_for_each(|key| tx.put(key))?;
                 tx.delete::<Lineage>(&current.label.folded())?;
-                if several { tx.put(&moved) } else { Ok(()) }
+                tx.put(&moved) // also for one key: the label may have named others before
             })?;
             for (guard, key) in guards.iter_mut().zip(renamed) {
                 **guard = key;
@@ -235,6 +237,24 @@ impl KeyManager {
             self.keys.rename(&current.label, label);
             Ok(ManagedKey { label: label.clone(), ..current })
         })
+    }
+
+    /// Allows a key another label if that gives the caller nothing they do not hold on it.
+    fn may_rename(
+        &self,
+        way: &mut Way<'_>,
+        current: &ManagedKey,
+        label: &Label,
+    ) -> Result<(), Error> {
+        _ = way.authorize_key(Permission::KeyCreate, current)?;
+        let after = Target::Key { id: &current.id, label, purpose: current.purpose };
+        for permission in Permission::ALL {
+            if way.authorize(permission, &after).is_ok() {
+                _ = way.authorize_key(permission, current)?;
+            }
+        }
+        let new = Target::NewKey { label, purpose: current.purpose };
+        way.authorize(Permission::KeyCreate, &new).map(|_| ())
     }
 
     /// Holds a label for a new key. A label is free again once its current key is destroyed.

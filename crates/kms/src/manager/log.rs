@@ -12,6 +12,7 @@ use crate::access::PrincipalName;
 use crate::access::Target;
 use crate::audit::AuditEvent;
 use crate::audit::AuditReport;
+use crate::audit::DETAILS;
 use crate::audit::Detail;
 use crate::audit::EventType;
 use crate::audit::ExportError;
@@ -69,6 +70,7 @@ impl AuditManager<'_> {
             let details = what
                 .metadata
                 .iter()
+                .take(DETAILS)
                 .map(|(name, value)| (name.clone(), Detail::Text(value.clone())));
             way.draft.details.extend(details);
             Ok(())

@@ -195,6 +195,7 @@ impl KeyLifecycleManager<'_> {
         self.kms.operation(self.caller, event, |way| {
             let slot = way.find(key)?;
             let mut record = slot.write();
+            way.check_still_named(key, &slot)?;
             way.note("reason", reason.as_str());
             let grant = way.authorize_key(permission, &record)?;
             let policy = self.kms.policy_of(&record);
@@ -240,6 +241,7 @@ impl KeyLifecycleManager<'_> {
         self.kms.operation(self.caller, event, |way| {
             let slot = way.find(key)?;
             let mut record = slot.write(); // waits for the uses under way, holds off the next
+            way.check_still_named(key, &slot)?;
             way.note("reason", reason.as_str());
             let grant = match transition {
                 Transition::Reactivate => {

@@ -234,7 +234,11 @@ impl AccessManager<'_> {
             if let Some(code) = code {
                 let client = self.caller.client().shown();
                 let at = self.kms.options.clock.now();
-                let accepted = changing.accept_code(proven, (code, &client), at)?;
+                let accepted = changing.accept_code(proven, (code, &client), at);
+                let accepted = accepted.or_else(|error| {
+                    self.kms.keep_lockouts()?;
+                    Err(Error::from(error))
+                })?;
                 self.kms.store.transact("accept code", |tx| put_change(tx, accepted.change()))?;
                 proven = changing.apply_code(accepted);
             }
@@ -372,7 +376,12 @@ impl AccessManager<'_> {
     fn prove(&self, way: &Way<'_>, passphrase: &SecretBytes) -> Result<Proven, Error> {
         let name = way.who.principal().to_string();
         let client = self.caller.client().shown();
-        Ok(self.kms.access.prove(&access::Login { name: &name, passphrase, client }, way.now)?)
+        let proven =
+            self.kms.access.prove(&access::Login { name: &name, passphrase, client }, way.now);
+        proven.or_else(|error| {
+            self.kms.keep_lockouts()?;
+            Err(error.into())
+        })
     }
 
     fn find(&self, name: &str) -> Result<Principal, Error> {

@@ -78,8 +78,11 @@ impl KeyLifecycleManager<'_> {
     ) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::PolicyChanged, |way| {
             _ = way.confirm(way.authorize(Permission::PolicyManage, &Target::None)?)?;
-            let mut held = self.kms.policies.write().unwrap_or_else(PoisonError::into_inner);
-            let mut policies = Policies::clone(&held);
+            // One change at a time; the policies themselves are locked for the exchange only, so
+            // that whoever holds a key can always read them.
+            let changing = self.kms.changing_policies.lock();
+            let _one = changing.unwrap_or_else(PoisonError::into_inner);
+            let mut policies = Policies::clone(&self.kms.policies());
             let put = change(&mut policies)?;
             way.note("policy", name.as_str());
             way.note("change", if put.is_some() { "set" } else { "removed" });
@@ -87,7 +90,7 @@ impl KeyLifecycleManager<'_> {
                 Some(policy) => tx.put(policy),
                 None => tx.delete::<KeyLifecyclePolicy>(&name.folded()).map(|_| ()),
             })?;
-            *held = Arc::new(policies);
+            *self.kms.policies.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(policies);
             Ok(())
         })
     }

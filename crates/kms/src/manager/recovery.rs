@@ -59,7 +59,13 @@ impl Recent {
             }
             Phase::Outcome | Phase::Single => {
                 self.open.remove(&event.rid);
-                if let Some(intent) = event.detail_text("intent") {
+                // Only our own report closes an intent that is not closed by its outcome; callers
+                // write records too.
+                let reported = event.event == EventType::OutcomeUnknown;
+                let name = if reported { "intent" } else { "attempt" };
+                if event.event != EventType::Custom
+                    && let Some(intent) = event.detail_text(name)
+                {
                     self.open.remove(intent);
                 }
                 self.take_move(event);
@@ -166,7 +172,9 @@ impl KeyManager {
     /// Expires what is past its date, carries out destructions that are due, and removes private
     /// halves that a crash left behind.
     pub(crate) fn carry_out_what_is_due(&self) -> Result<(), Error> {
-        let now = self.now()?;
+        // What cannot be undone needs the clock's own word: a moment it once showed by mistake holds
+        // decisions back, but destroys and expires nothing.
+        let now = self.now()?.min(self.options.clock.now());
         for slot in self.keys.all() {
             let mut record = slot.write();
             if let Some(due) = lifecycle::due(&record, now) {

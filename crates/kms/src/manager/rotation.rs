@@ -77,6 +77,14 @@ impl KeyManager {
             let grant = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
             // 1. Nothing is made for a key that may not have a successor now.
             lifecycle::may_rotate(&before, way.now)?;
+            if before.purpose != Purpose::Consensus && policy.require_approval_for_activation {
+                return Err(Refusal::ApprovalRequired {
+                    key: before.label.clone(),
+                    policy: policy.name.clone(),
+                    transition: Transition::Activate,
+                }
+                .into());
+            }
             way.intend()?;
             // 2. The successor's private half. A crash here leaves an orphaned key file.
             let id = self.next_key_id()?;
@@ -88,6 +96,7 @@ impl KeyManager {
             //    what the key is now.
             let _lineage = self.keys.keep_lineages();
             let mut old = slot.write();
+            _ = way.authorize_key(Permission::KeyRotate, &old)?;
             if let Err(refusal) = lifecycle::may_rotate(&old, way.now) {
                 self.discard(successor_of(&old, id, public_key, way.now))?;
                 return Err(refusal.into());
@@ -244,7 +253,9 @@ impl KeyLifecycleManager<'_> {
             _ = way.authorize_key(Permission::KeyRotate, &new)?;
             let grant = way.authorize_key(Permission::KeyRotate, &old)?;
             let (policy, new_policy) = (self.kms.policy_of(&old), self.kms.policy_of(&new));
-            _ = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
+            let grave = lifecycle::requires_mfa(transition, &policy)
+                || lifecycle::requires_mfa(transition, &new_policy);
+            _ = way.confirm_if(grave, grant)?;
             let by = way.who.principal().to_string();
             let context =
                 Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };

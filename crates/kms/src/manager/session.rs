@@ -19,6 +19,7 @@ use crate::manager::Error;
 use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Login;
+use crate::manager::Refused;
 use crate::manager::home::meta;
 use crate::manager::people::put_change;
 use crate::manager::way::Way;
@@ -77,8 +78,14 @@ impl KeyManager {
             Ok(token) => Ok(Caller::new(token, login.client)),
             Err(error) => {
                 draft.event = EventType::LoginFailed;
+                if let Error::Refused(Refused::Login(refused)) = &error {
+                    // For the record alone: the caller's answer is the same for all of these.
+                    draft.principal = refused.principal().map(|id| id.to_string());
+                    draft.details.push(text("why", refused.name()));
+                }
+                let error = self.record_refusal(draft, error);
                 self.keep_lockouts()?;
-                Err(self.record_refusal(draft, error))
+                Err(error)
             }
         }
     }
@@ -89,6 +96,7 @@ impl KeyManager {
         login: &Login<'_>,
         now: Timestamp,
     ) -> Result<SecretBytes, Error> {
+        self.audit.check_room()?;
         // 1. The passphrase.
         let shown = access::Login {
             name: login.principal.as_str(),
@@ -263,7 +271,7 @@ impl KeyManager {
     }
 
     /// Stores how often who failed, so that a restart does not forgive.
-    fn keep_lockouts(&self) -> Result<(), Error> {
+    pub(crate) fn keep_lockouts(&self) -> Result<(), Error> {
         let kept = StoredLockouts { lockouts: self.access.lockout_records() };
         Ok(self.store.transact("keep lockouts", |tx| tx.put(&kept))?)
     }

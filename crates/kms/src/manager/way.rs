@@ -25,6 +25,7 @@ use crate::key::KeyRef;
 use crate::key::ManagedKey;
 use crate::manager::Caller;
 use crate::manager::Error;
+use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Refused;
 use crate::manager::table::Slot;
@@ -137,6 +138,15 @@ impl Way<'_> {
         Err(Refused::KeyNotFound { key: key.clone(), like }.into())
     }
 
+    /// Refuses to go on with a key whose label went on to another one while its lock was waited
+    /// for: who stops a key by its label means the one that signs.
+    pub(crate) fn check_still_named(&self, key: &KeyRef, slot: &Arc<Slot>) -> Result<(), Error> {
+        match self.kms.keys.find(key) {
+            Some(found) if Arc::ptr_eq(&found, slot) => Ok(()),
+            Some(_) | None => Err(Refused::KeyMovedOn(key.clone()).into()),
+        }
+    }
+
     /// Asks for a permission on a key that exists.
     pub(crate) fn authorize_key(
         &mut self,
@@ -200,10 +210,17 @@ impl Way<'_> {
         self.kms.audit.check_room()?;
         let encoded: Encoded = self.draft.encode();
         let (id, log_size) = (self.draft.id.to_hex(), self.kms.audit.head().size);
-        let position = self.kms.store.transact(name, |tx| {
+        let committed = self.kms.store.transact(name, |tx| {
             change(tx)?;
             self.kms.keep_head(tx)?;
             tx.outbox(&id, log_size, encoded.as_bytes())
+        });
+        let position = committed.inspect_err(|_: &StoreError| {
+            // Nobody knows whether it is on the disk: if it is, its record is, too, and the one of
+            // this failure must not be taken for it.
+            self.draft.id = self.kms.next_record_id();
+            self.draft.phase = Phase::Single;
+            self.note("attempt", &*id);
         })?;
         self.outbox = Some(position);
         let outcome = effect();
@@ -226,11 +243,16 @@ impl Way<'_> {
 
     /// Closes the way with an error: it is returned once the record of it is durable.
     pub(crate) fn refuse(mut self, error: Error) -> Error {
+        let done = self.outbox.filter(|_| matches!(self.queued, Some(Ok(_))));
         if self.queued.is_some() {
             self.draft.id = self.kms.next_record_id(); // the change has its record already
             self.draft.phase = Phase::Single;
         }
-        self.kms.record_refusal(self.draft, error)
+        let error = self.kms.record_refusal(self.draft, error);
+        if let (Some(position), false) = (done, matches!(error, Error::Fault(Fault::Audit(_)))) {
+            self.kms.store.clear_outbox(position); // this record is durable, so the one before is
+        }
+        error
     }
 }
 

@@ -178,8 +178,9 @@ fn totp(seed: &[u8], unix_seconds: u64) -> String {
     let mut mac = Hmac::<Sha1>::new_from_slice(seed).unwrap();
     mac.update(&(unix_seconds / 30).to_be_bytes());
     let digest = mac.finalize().into_bytes();
-    let at = usize::from(digest[19] & 15);
-    let word = u32::from_be_bytes(digest[at..at + 4].try_into().unwrap()) & 0x7fff_ffff;
+    let at = usize::from(digest.last().unwrap() & 15);
+    let word = digest.get(at..at + 4).unwrap().try_into().unwrap();
+    let word = u32::from_be_bytes(word) & 0x7fff_ffff;
     format!("{:06}", word % 1_000_000)
 }
 

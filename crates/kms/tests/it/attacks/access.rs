@@ -145,7 +145,7 @@ fn nobody_gives_themselves_or_others_more_than_they_hold() {
     };
     let attempts = [
         access.set_roles("carol", everything()).map(drop),
-        access.set_role("clerk".parse().unwrap(), wider.clone()),
+        access.set_role("clerk".parse().unwrap(), wider),
         access.set_role("helper".parse().unwrap(), wider),
         access.set_role("admin".parse().unwrap(), PermissionSet::of(&[Permission::Admin])),
         access.create_principal(mallory, &secret(PASSPHRASE)).map(drop),
@@ -222,7 +222,8 @@ fn whom_one_may_not_manage_one_cannot_tell_from_nobody() {
     let (kms, admin) = home.enter();
     add_principal(&kms, &admin, ("audrey", "auditor"));
     let audrey = login(&kms, "audrey", PASSPHRASE).unwrap();
-    let attempts: [fn(&KeyManager, &Caller, &str) -> Result<(), Error>; 5] = [
+    type Change = fn(&KeyManager, &Caller, &str) -> Result<(), Error>;
+    let attempts: [Change; 5] = [
         |kms, by, name| kms.access(by).disable(name).map(drop),
         |kms, by, name| kms.access(by).remove(name),
         |kms, by, name| kms.access(by).reset_mfa(name).map(drop),
