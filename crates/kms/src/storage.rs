@@ -49,6 +49,7 @@ pub use seal::NewSlot;
 pub(crate) use seal::ORPHANS;
 pub use seal::Orphan;
 pub use seal::Rotation;
+pub(crate) use seal::SLOTS;
 pub use seal::SlotId;
 pub use seal::SlotInfo;
 pub use seal::SlotKind;

@@ -18,6 +18,7 @@ mod status;
 
 use crate::cli::Cli;
 use crate::cli::Command;
+use crate::cli::audit::AuditCommand;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Format;
@@ -47,6 +48,9 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
         Command::Role(command) => role::run(&context()?, command),
         Command::Mfa(command) => mfa::run(&context()?, command),
         Command::Session(command) => session::run(&context()?, command),
+        Command::Audit(AuditCommand::Verify(args)) if args.dir.is_some() => {
+            audit::verify_elsewhere(global, args)
+        }
         Command::Audit(command) => audit::run(&context()?, command),
     }
 }

@@ -81,7 +81,10 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Finding>, Problem> {
 /// When a directory on the way cannot be searched.
 pub(crate) fn find(home: &Path) -> Result<Option<PathBuf>, Problem> {
     for path in [home.join("config.toml"), PathBuf::from(SYSTEM_FILE)] {
-        let there = path.try_exists();
+        let there = match path.try_exists() {
+            Err(e) if e.kind() == io::ErrorKind::NotADirectory => Ok(false),
+            there => there,
+        };
         if there.map_err(|e| Problem::io(format!("cannot look for {}", path.display()), &e))? {
             return Ok(Some(path));
         }
@@ -106,9 +109,12 @@ fn read_file(path: &Path) -> Result<String, Problem> {
     if about.mode() & 0o022 != 0 {
         warn(&format!("{} can be changed by others (chmod go-w)", path.display()));
     }
-    let mut text = String::new();
-    file.by_ref().take(FILE_LIMIT).read_to_string(&mut text).map_err(unreadable)?;
-    Ok(text)
+    let mut text = Vec::new();
+    file.by_ref().take(FILE_LIMIT).read_to_end(&mut text).map_err(unreadable)?;
+    String::from_utf8(text).map_err(|e| {
+        let message = format!("{} is no text", path.display());
+        Problem::new(Exit::Usage, "config_invalid", message).because(e.to_string())
+    })
 }
 
 fn invalid(file: Option<PathBuf>, findings: &[Finding]) -> Problem {

@@ -24,6 +24,17 @@ pub(crate) fn mild(global: &Global, question: &str) -> Result<(), Problem> {
     if matches!(answer.as_str(), "y" | "Y" | "yes") { Ok(()) } else { Err(declined()) }
 }
 
+/// Asks a mild question about one object, unless that is named a second time: then by its name.
+///
+/// # Errors
+/// When the answer is no, or when another name is given.
+pub(crate) fn mild_or_named(global: &Global, action: &str, object: &str) -> Result<(), Problem> {
+    match &global.confirm {
+        Some(_) => severe(global, &format!("{action} {object}"), object),
+        None => mild(global, &format!("Do you want to {action} {object}?")),
+    }
+}
+
 /// Demands that a severe action's object is named a second time.
 ///
 /// # Errors

@@ -14,6 +14,7 @@ use crate::config::Loaded;
 use crate::output;
 use crate::output::Format;
 use crate::problem::Problem;
+use crate::problem::hold_notes_for;
 
 /// What every command has at hand.
 #[derive(Debug)]
@@ -39,6 +40,7 @@ impl<'a> Context<'a> {
             .map_err(|e| Problem::io(format!("{} is no path", home.display()), &e))?;
         let loaded = config::load(&home)?;
         *format = global.output.unwrap_or(loaded.config.output);
+        hold_notes_for(*format);
         Ok(Self { global, home, format: *format, loaded })
     }
 

@@ -32,12 +32,15 @@ fn main() -> ExitCode {
 
 fn run(cli: &Cli) -> Exit {
     let mut format = cli.global.output.unwrap_or_default();
-    match commands::run(cli, &mut format) {
+    problem::hold_notes_for(format);
+    let exit = match commands::run(cli, &mut format) {
         Ok(exit) => exit,
         Err(problem) if problem.code == output::SILENT => problem.exit,
         Err(problem) => {
             problem.report(format);
             problem.exit
         }
-    }
+    };
+    problem::release_notes();
+    exit
 }

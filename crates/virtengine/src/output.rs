@@ -71,7 +71,7 @@ pub(crate) fn takes_binary() -> Result<(), Problem> {
 }
 
 /// A failure of stdout: silent where the reader went away, as `head` does.
-fn closed(error: &io::Error) -> Problem {
+pub(crate) fn closed(error: &io::Error) -> Problem {
     let code = if error.kind() == io::ErrorKind::BrokenPipe { SILENT } else { "output" };
     Problem::new(Exit::Other, code, "stdout cannot be written").because(error.to_string())
 }

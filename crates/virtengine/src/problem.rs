@@ -4,6 +4,8 @@
 //! JSON is one object on one line of stderr. Secrets never stand in a problem.
 
 use std::io::Write;
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 use serde::Serialize;
 
@@ -63,14 +65,16 @@ impl Problem {
     /// Prints it to stderr. A stderr that is closed changes nothing: the exit code tells.
     pub(crate) fn report(&self, format: Format) {
         let text = match format {
-            Format::Json | Format::Yaml => self.json(),
+            Format::Json | Format::Yaml => self.json(&take_notes()),
             Format::Text => self.text(),
         };
         let _ = std::io::stderr().lock().write_all(text.as_bytes());
     }
 
-    fn json(&self) -> String {
-        serde_json::to_string(self).expect("text fields have no way not to serialise") + "\n"
+    /// One object and nothing beside it: what was told before on the side stands in it.
+    fn json(&self, notes: &[String]) -> String {
+        let shown = WithNotes { problem: self, notes };
+        serde_json::to_string(&shown).expect("text fields have no way not to serialise") + "\n"
     }
 
     fn text(&self) -> String {
@@ -83,6 +87,14 @@ impl Problem {
         }
         text
     }
+}
+
+#[derive(Serialize)]
+struct WithNotes<'a> {
+    #[serde(flatten)]
+    problem: &'a Problem,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    notes: &'a [String],
 }
 
 impl From<kms::manager::Error> for Problem {
@@ -107,14 +119,46 @@ impl From<kms::manager::Error> for Problem {
     }
 }
 
+/// What is told on the side, held back where a failure must be the only thing on stderr.
+static NOTES: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Holds back what is told on the side, until [`release_notes`] or a problem's report, where
+/// `format` is for programs: there stderr carries one object when something fails.
+pub(crate) fn hold_notes_for(format: Format) {
+    match format {
+        Format::Json | Format::Yaml => {
+            let mut notes = NOTES.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = notes.get_or_insert_default();
+        }
+        Format::Text => release_notes(),
+    }
+}
+
+/// Tells what was held back.
+pub(crate) fn release_notes() {
+    for note in take_notes() {
+        write_line(&note);
+    }
+}
+
+fn take_notes() -> Vec<String> {
+    NOTES.lock().unwrap_or_else(PoisonError::into_inner).take().unwrap_or_default()
+}
+
 /// Tells something worth knowing that stops nothing, on stderr.
 pub(crate) fn warn(message: &str) {
-    let line = format!("warning: {}\n", escape(message));
-    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+    say(&format!("warning: {message}"));
 }
 
 /// Tells that something was done, on stderr: stdout carries data only.
 pub(crate) fn say(message: &str) {
+    match NOTES.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+        Some(notes) => notes.push(message.to_owned()),
+        None => write_line(message),
+    }
+}
+
+fn write_line(message: &str) {
     let line = format!("{}\n", escape(message));
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
@@ -142,7 +186,9 @@ mod tests {
         let expected = "{\"code\":\"key_not_found\",\"message\":\"no key is named `vall`\",\
                         \"reason\":\"3 keys are there\",\
                         \"advice\":[\"virtengine keys list\",\"virtengine keys show val\"]}\n";
-        assert_eq!(sample().json(), expected);
+        assert_eq!(sample().json(&[]), expected);
+        let noted = sample().json(&["warning: x".to_owned()]);
+        assert!(noted.ends_with(",\"notes\":[\"warning: x\"]}\n"), "{noted}");
     }
 
     #[test]

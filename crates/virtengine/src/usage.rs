@@ -1,8 +1,10 @@
 //! A command line that was not understood.
 
+use std::error::Error;
 use std::ffi::OsStr;
 use std::ffi::OsString;
 
+use clap::error::ContextKind;
 use clap::error::ErrorKind;
 
 use crate::exit::Exit;
@@ -16,6 +18,10 @@ pub(crate) fn not_understood(error: &clap::Error) -> Exit {
     if answer || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let shown = error.print();
         return if answer && shown.is_ok() { Exit::Ok } else { Exit::Usage };
+    }
+    if let Some(problem) = refused_value(error) {
+        problem.report(wanted_format());
+        return Exit::Usage;
     }
     let text = error.render().to_string();
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
@@ -34,6 +40,22 @@ pub(crate) fn not_understood(error: &clap::Error) -> Exit {
     problem.report(wanted_format());
     Exit::Usage
 }
+
+/// A value that one of our own readers refused, whatever characters it has.
+fn refused_value(error: &clap::Error) -> Option<Problem> {
+    if error.kind() != ErrorKind::ValueValidation {
+        return None;
+    }
+    let argument = error.get(ContextKind::InvalidArg)?;
+    let value = error.get(ContextKind::InvalidValue)?.to_string();
+    let shown: String = value.chars().take(SHOWN_CHARS).collect();
+    let more = if shown.len() < value.len() { "…" } else { "" };
+    let problem = Problem::usage(format!("invalid value '{shown}{more}' for '{argument}'"));
+    Some(problem.because(error.source()?.to_string()).fix("virtengine --help"))
+}
+
+/// A wrong value is shown up to so many characters.
+const SHOWN_CHARS: usize = 80;
 
 /// The format that was asked for on a command line that is wrong elsewhere.
 fn wanted_format() -> Format {

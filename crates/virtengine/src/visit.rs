@@ -44,7 +44,12 @@ pub(crate) struct Visit<'a> {
 /// # Errors
 /// When there is none, it is in use or cannot be read.
 pub(crate) fn open(context: &Context<'_>) -> Result<KeyManager, Problem> {
-    let kms = KeyManager::open(context.options()?)?;
+    let kms = KeyManager::open(context.options()?).map_err(|e| {
+        let mut problem = Problem::from(e);
+        let home = context.home.display().to_string();
+        problem.advice.iter_mut().for_each(|line| *line = line.replace("HOME", &home));
+        problem
+    })?;
     for notice in kms.notices() {
         warn(&notice.to_string());
     }
@@ -93,7 +98,7 @@ fn enter<T>(
     input: Stdin,
     attend: impl FnOnce(&KeyManager, &SecretBytes) -> Result<T, Problem>,
 ) -> Result<T, Problem> {
-    if !context.home.exists() {
+    if !context.home.join("state/kms.db").exists() {
         open(context)?; // says what is missing, before a passphrase is asked for
     }
     let passphrase = secrets::passphrase(context.global, "Passphrase", input)?;

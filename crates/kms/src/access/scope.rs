@@ -46,6 +46,20 @@ impl Scope {
     }
 }
 
+/// `all`, or everything chosen: `prod-*, k-…, account`.
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::Only(Selection { keys, labels, purposes }) = self else {
+            return f.write_str("all");
+        };
+        let keys = keys.iter().map(ToString::to_string);
+        let labels = labels.iter().map(ToString::to_string);
+        let purposes = purposes.iter().map(|purpose| purpose.name().to_owned());
+        let chosen: Vec<String> = labels.chain(keys).chain(purposes).collect();
+        f.write_str(&chosen.join(", "))
+    }
+}
+
 /// Keys chosen by id, label and purpose. A key is chosen if every list that is not empty holds it,
 /// so each further list narrows the choice; for alternatives, assign the role twice.
 ///

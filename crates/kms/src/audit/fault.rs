@@ -42,7 +42,7 @@ pub enum AuditFault {
         why: String,
     },
     /// A setting that cannot be taken.
-    #[error("audit log: {0}")]
+    #[error("{0}")]
     Setting(String),
     /// A file of the log could not be read or written.
     #[error("{}: {source}", path.display())]

@@ -128,6 +128,17 @@ impl Refused {
                 return vec![format!("did you mean {}?", like.join(", "))];
             }
             Self::KeyNotFound { .. } => &["see what is there: virtengine keys list"],
+            Self::Storage(storage::Refused::NotFound(_)) => {
+                &["its private half is gone: restore its file from a backup", "virtengine doctor"]
+            }
+            Self::Storage(storage::Refused::Locked) => {
+                &["use the keystore as a principal that opens it: virtengine principal list"]
+            }
+            Self::Storage(storage::Refused::WrongPassphrase) => {
+                &["your passphrase is right, so HOME/keystore is not this home's: restore it"]
+            }
+            Self::Login(_) => &["look at --as, the passphrase and --mfa-code"],
+            Self::LabelTaken(_) => &["choose another name; or see it: virtengine keys show NAME"],
             Self::PolicyNotFound(_) => &["see what is there: virtengine policy list"],
             _ => &[],
         };
@@ -182,7 +193,8 @@ fn stored(refused: &storage::Refused) -> (&'static str, ErrorKind) {
     use storage::Refused as S;
     match refused {
         S::Locked => ("locked", ErrorKind::Unavailable),
-        S::NotFound(_) => ("private_key_not_found", ErrorKind::NotFound),
+        // Its record is here, so the name was right: something was lost.
+        S::NotFound(_) => ("private_key_not_found", ErrorKind::Integrity),
         S::Exists(_) | S::KeystoreExists(_) => ("key_exists", ErrorKind::Conflict),
         S::Unsupported { .. } => ("algorithm_not_supported", ErrorKind::Usage),
         S::InvalidKey { .. } => ("key_invalid", ErrorKind::Usage),
@@ -212,6 +224,9 @@ impl Fault {
             Self::Access(_) | Self::Random => ("cryptography_unavailable", ErrorKind::Unavailable),
             Self::Disk(error) => disk(error),
             Self::Output(_) => ("output_failed", ErrorKind::Other),
+            Self::DatabaseGone { .. } | Self::PartGone(_) => {
+                ("home_part_gone", ErrorKind::Integrity)
+            }
             Self::KeystorePutBack { .. } => ("keystore_put_back", ErrorKind::Integrity),
             Self::StatePutBack { .. } => ("state_put_back", ErrorKind::Integrity),
             Self::Inconsistent(_) => ("home_inconsistent", ErrorKind::Integrity),
@@ -220,13 +235,14 @@ impl Fault {
 
     fn advice(&self) -> Vec<String> {
         let lines: &[&str] = match self.answer().0 {
-            "no_space" => &["nothing was signed; free space, it works again by itself"],
+            "no_space" => &["nothing was signed or changed; free space, it works again by itself"],
             "read_only" => &["mount the file system for writing, or choose another --home"],
             "key_file_altered" => &["the key was not used; restore its file from a backup"],
             "audit_damaged" => &["look at the damage: virtengine audit verify --dir HOME/audit"],
             "state_put_back" => {
                 &["restore the newest HOME/state; find out who put the older one there"]
             }
+            "home_part_gone" => &["restore it from a backup; do not make a home anew over it"],
             "store_altered" => &["restore HOME/state from a backup; find out who wrote to it"],
             _ => &[],
         };

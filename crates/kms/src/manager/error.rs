@@ -161,10 +161,10 @@ pub enum Refused {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The audit log: nothing happens unrecorded.
-    #[error("audit log: {0}")]
+    #[error(transparent)]
     Audit(#[from] AuditFault),
     /// The database of records.
-    #[error("store: {0}")]
+    #[error(transparent)]
     Store(#[from] StoreError),
     /// The keys' storage.
     #[error(transparent)]
@@ -193,6 +193,17 @@ pub enum Fault {
         /// Since when.
         at: Timestamp,
     },
+    /// The home has key files, but not the database that knows them.
+    #[error("{} is missing, but the keystore beside it holds {keys} key files", path.display())]
+    DatabaseGone {
+        /// Where the database would be.
+        path: PathBuf,
+        /// How many key files there are.
+        keys: usize,
+    },
+    /// A part of the home is missing.
+    #[error("{} is missing, a part of the home", .0.display())]
+    PartGone(PathBuf),
     /// What a caller wanted written to does not take it.
     #[error("the output: {0}")]
     Output(io::Error),

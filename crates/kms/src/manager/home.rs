@@ -210,13 +210,26 @@ pub(crate) fn access_settings(options: &Options, development: bool) -> AccessSet
 }
 
 fn refuse_existing(layout: &Layout) -> Result<(), Error> {
+    if layout.database().symlink_metadata().is_ok() {
+        return Err(Refused::HomeExists(layout.home.clone()).into());
+    }
+    match without_database(layout) {
+        Error::Refused(Refused::NoHome(_)) => Ok(()),
+        something => Err(something),
+    }
+}
+
+/// What a directory without a database is: no home, one whose making was cut off, or one that has
+/// lost its database, which must not be taken for either: its key files are still worth something.
+pub(crate) fn without_database(layout: &Layout) -> Error {
     let parts = [layout.state(), layout.keystore(), layout.audit()];
-    match parts.iter().find(|part| part.symlink_metadata().is_ok()) {
-        Some(_) if layout.database().symlink_metadata().is_ok() => {
-            Err(Refused::HomeExists(layout.home.clone()).into())
-        }
-        Some(_) => Err(Refused::HalfMade(layout.home.clone()).into()),
-        None => Ok(()),
+    if !parts.iter().any(|part| part.symlink_metadata().is_ok()) {
+        return Refused::NoHome(layout.home.clone()).into();
+    }
+    let names = OsDisk.list(&layout.keystore()).unwrap_or_default();
+    match names.iter().filter(|name| name.ends_with(".key")).count() {
+        0 => Refused::HalfMade(layout.home.clone()).into(),
+        keys => Fault::DatabaseGone { path: layout.database(), keys }.into(),
     }
 }
 

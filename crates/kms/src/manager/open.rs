@@ -2,6 +2,7 @@
 //! operator should know is told.
 
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::RwLock;
@@ -30,6 +31,7 @@ use crate::manager::home::access_settings;
 use crate::manager::home::load_store_key;
 use crate::manager::home::meta;
 use crate::manager::home::random_16;
+use crate::manager::home::without_database;
 use crate::manager::rotation::Lineage;
 use crate::manager::session::load_access;
 use crate::manager::table::KeyTable;
@@ -38,6 +40,7 @@ use crate::storage::Keystore;
 use crate::storage::MemoryStorage;
 use crate::storage::ORPHANS;
 use crate::storage::PARSED_KEYS;
+use crate::storage::SLOTS;
 use crate::store::Store;
 use crate::time::Timestamp;
 
@@ -130,8 +133,9 @@ impl KeyManager {
     pub fn open(options: Options) -> Result<Self, Error> {
         let layout = Layout::new(&options.home)?;
         if layout.database().symlink_metadata().is_err() {
-            return Err(Refused::NoHome(layout.home).into());
+            return Err(without_database(&layout));
         }
+        check_parts(&layout)?;
         let disk: Arc<dyn Disk> = Arc::new(OsDisk);
         let lock = layout.lock()?;
         sweep(&layout)?;
@@ -234,6 +238,18 @@ impl KeyManager {
         }
         Ok(())
     }
+}
+
+/// Names the part that is missing, where one is: what is said of it further down names no path.
+fn check_parts(layout: &Layout) -> Result<(), Error> {
+    let slots = layout.keystore().join(SLOTS);
+    let parts = [layout.store_key(), layout.keystore(), slots, layout.audit(), layout.audit_key()];
+    for part in parts {
+        if part.symlink_metadata().is_err_and(|e| e.kind() == io::ErrorKind::NotFound) {
+            return Err(Fault::PartGone(part).into());
+        }
+    }
+    Ok(())
 }
 
 /// Removes what writes that a crash cut off left behind. Only under the home's lock.

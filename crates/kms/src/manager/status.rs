@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::key::KeyId;
+use crate::key::KeyState;
 use crate::lifecycle;
+use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::time::Timestamp;
 
@@ -40,6 +43,22 @@ pub struct Status {
 }
 
 impl KeyManager {
+    /// Looks at the files of all keys that should have one, without opening them; returns how many
+    /// there should be and what is wrong with which. Whether one opens shows its first use only.
+    ///
+    /// Needs no session, as [`Self::status`].
+    pub fn examine_key_files(&self) -> (usize, Vec<Error>) {
+        let slots = self.keys.all();
+        let expected = slots.iter().filter_map(|slot| {
+            let key = slot.read();
+            let gone = matches!(key.state, KeyState::Destroyed | KeyState::Archived);
+            (!gone && key.storage.as_str() == "file").then_some(key.id)
+        });
+        let expected: Vec<KeyId> = expected.collect();
+        let found = expected.iter().filter_map(|id| self.file.examine(id).err());
+        (expected.len(), found.map(Error::from).collect())
+    }
+
     /// The state of the home.
     pub fn status(&self) -> Status {
         let (now, leapt) = match self.now() {

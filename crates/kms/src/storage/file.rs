@@ -58,6 +58,14 @@ impl FileStorage {
         self.keystore.set_aside(known)
     }
 
+    /// Looks at the file of a key without opening it: whether it is there, safe and that key's.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn examine(&self, id: &KeyId) -> Result<(), StorageError> {
+        self.keystore.examine_key(id)
+    }
+
     fn parsed(&self, id: &KeyId) -> Result<Arc<Held>, StorageError> {
         if let Some(held) = self.parsed.find(id) {
             return Ok(held);

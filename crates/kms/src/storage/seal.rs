@@ -168,7 +168,7 @@ impl Keystore {
         let bytes = slots.encode(&current)?;
         disk.create_dir(dir)?;
         disk.create_dir(&dir.join(ORPHANS))?;
-        disk.create(&dir.join(SLOTS_FILE), &bytes).map_err(|error| match error {
+        disk.create(&dir.join(SLOTS), &bytes).map_err(|error| match error {
             DiskError::Exists => Refused::KeystoreExists(dir.into()).into(),
             other => StorageError::from(other),
         })?;
@@ -307,7 +307,7 @@ impl Keystore {
     }
 
     fn slots_path(&self) -> PathBuf {
-        self.dir.join(SLOTS_FILE)
+        self.dir.join(SLOTS)
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -352,10 +352,11 @@ impl State {
     }
 }
 
-const SLOTS_FILE: &str = "slots.json";
+/// The file of slots, inside the keystore's directory.
+pub(crate) const SLOTS: &str = "slots.json";
 
 fn load(disk: &dyn Disk, dir: &Path) -> Result<(File, Vec<u8>), StorageError> {
-    let path = dir.join(SLOTS_FILE);
+    let path = dir.join(SLOTS);
     let bytes = disk.read(&path, slots::MAX_FILE_LEN)?;
     let file = File::decode(&bytes).map_err(|why| Fault::SlotsTampered { path, why })?;
     Ok((file, bytes))

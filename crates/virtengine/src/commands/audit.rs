@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::io;
 use std::io::BufWriter;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use kms::access::Permission;
@@ -17,6 +18,7 @@ use kms::audit::VerifyOptions;
 use kms::audit::Violation;
 use kms::audit::verify_files;
 use kms::manager::Error;
+use kms::manager::Fault;
 use kms::time::Timestamp;
 use serde::Serialize;
 
@@ -26,6 +28,7 @@ use crate::cli::audit::ExportForm;
 use crate::cli::audit::LogArgs;
 use crate::cli::audit::SinceArgs;
 use crate::cli::audit::VerifyArgs;
+use crate::cli::global::Global;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
@@ -124,28 +127,41 @@ struct Verified<'a> {
     errors: &'a [Violation],
 }
 
-/// Verifies the files of a directory, or the log of the home. A home that does not open because its
-/// log is damaged is verified as a directory: the damage is what was asked for.
+/// `audit verify --dir`: no home, no configuration, no lock and no passphrase.
+///
+/// # Errors
+/// When the directory or stdout cannot be used.
+pub(crate) fn verify_elsewhere(global: &Global, args: &VerifyArgs) -> Result<Exit, Problem> {
+    let dir = args.dir.as_deref().unwrap_or(Path::new("."));
+    let listed = dir.read_dir();
+    _ = listed.map_err(|e| Problem::io(format!("cannot read {}", dir.display()), &e))?;
+    if args.audit_key.is_none() {
+        warn("the audit key is taken from the log's own directory; --audit-key PUB is stronger");
+    }
+    let verified = in_directory(dir, &options(args))?;
+    print_verification(global.output.unwrap_or_default(), &verified)
+}
+
+/// Verifies the log of the home. A home that does not open because its log is damaged, or cannot be
+/// written, is verified as a directory: the damage is what was asked for.
 fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, Problem> {
-    let options = VerifyOptions {
+    let options = options(args);
+    let verified = match visit(context, Stdin::Free, |visit| in_home(visit, &options)) {
+        Err(problem) if problem.exit == Exit::Integrity || problem.code == "read_only" => {
+            warn(&problem.message);
+            in_directory(&context.audit_dir(), &options)
+        }
+        other => other,
+    }?;
+    print_verification(context.format, &verified)
+}
+
+fn options(args: &VerifyArgs) -> VerifyOptions {
+    VerifyOptions {
         audit_key: args.audit_key.clone(),
         expect_head: args.expect_head,
         ..VerifyOptions::default()
-    };
-    if args.dir.is_some() && args.audit_key.is_none() {
-        warn("the audit key is taken from the log's own directory; --audit-key PUB is stronger");
     }
-    let verified = match &args.dir {
-        Some(dir) => in_directory(dir, &options),
-        None => match visit(context, Stdin::Free, |visit| in_home(visit, &options)) {
-            Err(problem) if problem.exit == Exit::Integrity => {
-                warn(&problem.message);
-                in_directory(&context.audit_dir(), &options)
-            }
-            other => other,
-        },
-    }?;
-    print_verification(context, &verified)
 }
 
 fn in_directory(dir: &Path, options: &VerifyOptions) -> Result<Verification, Problem> {
@@ -163,10 +179,10 @@ fn in_home(visit: &Visit<'_>, options: &VerifyOptions) -> Result<Verification, P
     in_directory(&visit.context.audit_dir(), options)
 }
 
-fn print_verification(context: &Context<'_>, verified: &Verification) -> Result<Exit, Problem> {
+fn print_verification(format: Format, verified: &Verification) -> Result<Exit, Problem> {
     let Verification { valid, records, checkpoints, errors, .. } = verified;
     let shown = Verified { valid: *valid, records: *records, checkpoints: *checkpoints, errors };
-    context.data(&shown, || {
+    output::data(format, &shown, || {
         let mut text = Details::default()
             .add("valid", valid)
             .add("records", records)
@@ -235,12 +251,16 @@ fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Problem> {
     let audit = visit.kms.audit(visit.caller);
     let Some(path) = &args.out else {
         let mut stdout = io::stdout().lock();
-        audit.export(&Query::default(), format, &mut stdout)?;
-        stdout.flush().map_err(|e| Problem::io("stdout cannot be written", &e))?;
+        match audit.export(&Query::default(), format, &mut stdout) {
+            Err(Error::Fault(Fault::Output(e))) => return Err(output::closed(&e)),
+            done => _ = done?,
+        }
+        stdout.flush().map_err(|e| output::closed(&e))?;
         return Ok(Exit::Ok);
     };
     let refuse = |e| Problem::io(format!("cannot write {}", path.display()), &e);
-    let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(refuse)?;
+    let file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refuse)?;
     let mut writer = BufWriter::new(file);
     let records = spin("exporting", || audit.export(&Query::default(), format, &mut writer))?;
     let file = writer.into_inner().map_err(|e| refuse(e.into_error()))?;

@@ -4,6 +4,7 @@ use std::os::unix::fs::MetadataExt;
 
 use kms::audit::VerifyOptions;
 use kms::audit::verify_files;
+use kms::manager::KeyManager;
 use serde::Serialize;
 
 use crate::context::Context;
@@ -20,7 +21,9 @@ const ROOM_BYTES: u64 = 256 * 1024 * 1024;
 /// # Errors
 /// When stdout cannot be written.
 pub(crate) fn run(context: &Context<'_>) -> Result<Exit, Problem> {
-    let steps = vec![protection(), directory(context), room(context), opens(context), log(context)];
+    let mut steps = vec![protection(), directory(context), room(context)];
+    steps.extend(home(context));
+    steps.push(log(context));
     let report = Report { ok: steps.iter().all(|step| step.ok), steps };
     context.data(&report, || text(&report))?;
     Ok(if report.ok { Exit::Ok } else { Exit::Other })
@@ -95,11 +98,31 @@ fn room(context: &Context<'_>) -> Step {
     }
 }
 
-fn opens(context: &Context<'_>) -> Step {
+/// Whether the home opens, and where it does, the files of its keys.
+fn home(context: &Context<'_>) -> Vec<Step> {
     const STEP: &str = "home opens";
-    match visit::open(context).and_then(|kms| Ok(kms.close()?)) {
-        Ok(()) => Step::good(STEP, "not in use, store and log fit each other"),
-        Err(problem) => Step::bad(STEP, format!("[{}] {}", problem.code, problem.message)),
+    let opened = visit::open(context).and_then(|kms| {
+        let keys = key_files(&kms);
+        kms.close()?;
+        Ok(keys)
+    });
+    match opened {
+        Ok(keys) => vec![Step::good(STEP, "not in use, store and log fit each other"), keys],
+        Err(problem) => vec![Step::bad(STEP, format!("[{}] {}", problem.code, problem.message))],
+    }
+}
+
+/// Whether the file of every key is there, closed to others and that key's; nothing is opened.
+fn key_files(kms: &KeyManager) -> Step {
+    const STEP: &str = "key files";
+    match kms.examine_key_files() {
+        (expected, found) if found.is_empty() => {
+            Step::good(STEP, format!("{expected} expected, {expected} in place"))
+        }
+        (_, found) => {
+            let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+            Step::bad(STEP, found.join("; "))
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! `virtengine init`: a home and its first administrator.
 
+use std::fs;
+
 use kms::manager::Init;
 use kms::manager::Initialized;
 use kms::manager::KeyManager;
@@ -31,6 +33,9 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<Exit, Proble
         MfaKind::Totp => Mfa::Totp,
         MfaKind::None => Mfa::None,
     };
+    let above = context.home.parent().unwrap_or(&context.home);
+    fs::create_dir_all(above)
+        .map_err(|e| Problem::io(format!("cannot make {}", above.display()), &e))?;
     let init = Init { admin: args.admin.clone(), passphrase: &passphrase, mfa };
     let made = KeyManager::init(&context.options()?, init)?;
     if args.mfa == MfaKind::None {
@@ -41,7 +46,9 @@ pub(crate) fn run(context: &Context<'_>, args: &InitArgs) -> Result<Exit, Proble
         Format::Json | Format::Yaml => json(context, &made)?,
     };
     text.write()?;
-    say("keep the recovery codes and the audit key elsewhere; next: virtengine keys add NAME");
+    let keep =
+        if made.mfa.is_some() { "the recovery codes and the audit key" } else { "the audit key" };
+    say(&format!("keep {keep} elsewhere; next: virtengine keys add NAME"));
     Ok(Exit::Ok)
 }
 

@@ -1,5 +1,6 @@
 //! `virtengine completions` and `virtengine man`, made from the command line itself.
 
+use std::fs;
 use std::fs::File;
 use std::io;
 use std::io::Write;
@@ -53,6 +54,7 @@ pub(crate) fn man(args: &ManArgs) -> Result<Exit, Problem> {
 
 /// Writes `virtengine.1`, `virtengine-keys.1`, `virtengine-keys-add.1` and so on.
 fn write_pages(root: clap::Command, dir: &Path) -> io::Result<usize> {
+    fs::create_dir_all(dir)?;
     let mut unwritten = vec![root];
     let mut written = 0;
     while let Some(command) = unwritten.pop() {

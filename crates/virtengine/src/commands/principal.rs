@@ -87,8 +87,11 @@ impl<'a> PrincipalView<'a> {
     }
 
     fn role_names(&self) -> String {
-        let names: Vec<&str> = self.roles.iter().map(|a| a.role.as_str()).collect();
-        names.join(", ")
+        let reach = |assignment: &Assignment| match &assignment.scope {
+            Scope::All => assignment.role.to_string(),
+            Scope::Only(_) => format!("{} ({})", assignment.role, assignment.scope),
+        };
+        self.roles.iter().map(reach).collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -29,11 +29,21 @@ pub(crate) fn run(context: &Context<'_>, command: &SessionCommand) -> Result<Exi
             if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
                 return Ok(exit);
             }
-            visit.kms.access(visit.caller).end_session(args.tag)?;
+            let access = visit.kms.access(visit.caller);
+            if !access.sessions()?.iter().any(|session| session.tag() == args.tag) {
+                return Err(not_found(&args.tag.to_string()));
+            }
+            access.end_session(args.tag)?;
             say(&format!("session {} has ended", args.tag));
             Ok(Exit::Ok)
         }
     })
+}
+
+fn not_found(tag: &str) -> Problem {
+    let message = format!("session {tag} is not here, or has ended");
+    Problem::new(Exit::NotFound, "session_not_found", message)
+        .fix("see what is there: virtengine session list")
 }
 
 /// A session as programs see it.

@@ -140,7 +140,7 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, Problem> {
     if bytes.len() > MESSAGE_LIMIT {
         let mut problem = Problem::usage(format!("{name} is longer than {MESSAGE_LIMIT} bytes"));
         problem.code = "message_too_long";
-        return Err(problem.fix("sign its digest: --prehashed"));
+        return Err(problem.fix("with a secp256k1 or p256 key, sign its digest: --prehashed"));
     }
     Ok(bytes)
 }

@@ -35,6 +35,7 @@ fn principals_have_roles_and_roles_decide() {
     assert_eq!(role, json!({"name": "watcher", "permissions": ["key:read"], "builtin": false}));
     let watch = ["principal", "set-roles", "bob", "--role", "watcher", "--scope"];
     home.run(&[&watch[..], &["other*"]].concat()).expect(0);
+    assert!(home.run(&["principal", "show", "bob"]).text().contains("watcher (other*)"));
     as_bob(&["keys", "show", "k"]).expect(3);
     home.run(&[&watch[..], &["K*"]].concat()).expect(0);
     as_bob(&["keys", "show", "k"]).expect(0);
@@ -68,6 +69,8 @@ fn principals_have_roles_and_roles_decide() {
         json!(["key:read", "audit:read", "audit:export"])
     );
     assert_eq!(home.json(&["session", "list"]).as_array().unwrap().len(), 1);
+    let none = home.refused(&["session", "end", "0123456789abcdef"], 3);
+    assert_eq!(none["code"], "session_not_found");
 }
 
 #[test]

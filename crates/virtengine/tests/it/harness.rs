@@ -74,6 +74,20 @@ impl Virtengine {
         self
     }
 
+    /// Runs it to its end with nobody left to read its stdout.
+    pub(crate) fn run_into_closed_pipe(mut self) -> Run {
+        let (reader, writer) = std::io::pipe().expect("a pipe is made");
+        drop(reader);
+        self.command.stdout(writer).stdin(Stdio::null());
+        let child = self.command.spawn().expect("the built program starts");
+        let output = child.wait_with_output().expect("the program ends");
+        Run {
+            code: output.status.code().unwrap_or(-1),
+            stdout: Vec::new(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
+
     /// Runs it to its end.
     pub(crate) fn run(mut self) -> Run {
         let mut child = self.command.spawn().expect("the built program starts");

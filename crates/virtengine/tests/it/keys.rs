@@ -163,8 +163,8 @@ fn private_keys_are_taken_in_from_files_and_stdin() {
     let import = ["keys", "import", "pv", "--format", "privval", "--purpose", "consensus"];
     for bad in [privval(&base64(&[7; 32]), &pair), privval(&public, &forged)] {
         let file = home.write("privval.json", bad);
-        let problem = home.refused(&[&import[..], &[&file]].concat(), 2);
-        assert_eq!(problem["code"], "key_file_invalid", "{problem}");
+        let problem = home.refused(&[&import[..], &[&file]].concat(), 8);
+        assert_eq!(problem["code"], "public_key_mismatch", "{problem}");
     }
 
     // What is no key, or too long, or not there.

@@ -58,13 +58,20 @@ fn destruction_is_confirmed_ordered_cancelled_and_done() {
     home.json(&["keys", "add", "my key", "--inactive"]);
     let destroy = ["keys", "destroy", "my key", "--reason", "never used"];
 
-    let problem = home.refused(&destroy, 2);
+    // What cannot be undone needs the name again; an order can be cancelled, so it does not. A name
+    // that is given must be the right one.
+    let at_once = [&destroy[..], &["--now"]].concat();
+    let problem = home.refused(&at_once, 2);
     assert_eq!(problem["code"], "confirmation_required");
     assert_eq!(problem["advice"], json!(["add --confirm 'my key'"]));
+    for options in [&["--confirm", "other key"][..], &["--yes"]] {
+        home.refused(&[&at_once[..], options].concat(), 2);
+    }
     home.refused(&[&destroy[..], &["--confirm", "other key"]].concat(), 2);
-    home.refused(&[&destroy[..], &["--yes"]].concat(), 2);
     home.refused(&["keys", "compromise", "my key", "--reason", "r"], 2);
 
+    assert!(home.json(&destroy)["destroy_at"].is_string());
+    home.json(&[&destroy[..], &["--cancel"]].concat());
     let ordered = home.json(&[&destroy[..], &["--confirm", "my key"]].concat());
     assert!(ordered["destroy_at"].is_string(), "{ordered}");
     assert_ne!(ordered["state"], "destroyed");

@@ -19,3 +19,5 @@ mod policies;
 mod audit;
 mod secrets;
 mod dev;
+mod damage;
+mod streams;

@@ -87,7 +87,7 @@ fn manual_pages_are_written_for_every_command() {
         let text = fs::read_to_string(dir.path().join(page)).unwrap();
         assert!(text.contains(&format!(".TH {} 1", page.trim_end_matches(".1"))), "{page}");
     }
-    virtengine(&["man", "--dir", "/nonexistent/dir"]).expect(3);
+    virtengine(&["man", "--dir", "/dev/null/dir"]).expect(1);
 }
 
 #[test]

@@ -67,6 +67,17 @@ impl Keystore {
         take(header, private)
     }
 
+    /// Looks at the file of a key as far as that goes without opening it, sealed or not: that it is
+    /// there, this user's alone, a key file, and that key's. Changes nothing.
+    ///
+    /// # Errors
+    /// [`Refused::NotFound`], [`Fault::Tampered`], what the disk says.
+    pub(in crate::storage) fn examine_key(&self, id: &KeyId) -> Result<(), StorageError> {
+        let _state = self.read();
+        let bytes = self.read_key(&self.key_path(id), id)?;
+        envelope_of(&bytes, id).map(drop)
+    }
+
     /// Removes the file of a key, sealed or not. Durable on return.
     ///
     /// The directory forgets the file; its bytes are not overwritten, which flash and copy-on-write
@@ -178,15 +189,21 @@ fn id_of(name: &str) -> Option<KeyId> {
 
 fn open(state: &State, bytes: &[u8], id: &KeyId) -> Result<(Header, PrivateKey), StorageError> {
     let tampered = |why| Fault::Tampered { key: *id, why };
-    let envelope = Envelope::read(bytes).map_err(tampered)?;
-    if envelope.header.id != *id {
-        return Err(tampered("it is the file of another key").into());
-    }
+    let envelope = envelope_of(bytes, id)?;
     let key = state
         .key_of(envelope.generation)?
         .ok_or_else(|| tampered("it is sealed under a keystore key that is gone"))?;
     let private = envelope.open(key).ok_or_else(|| tampered("it does not open"))?;
     Ok((envelope.header, private))
+}
+
+fn envelope_of<'a>(bytes: &'a [u8], id: &KeyId) -> Result<Envelope<'a>, StorageError> {
+    let tampered = |why| Fault::Tampered { key: *id, why };
+    let envelope = Envelope::read(bytes).map_err(tampered)?;
+    if envelope.header.id != *id {
+        return Err(tampered("it is the file of another key").into());
+    }
+    Ok(envelope)
 }
 
 fn not_found(error: DiskError, id: &KeyId) -> StorageError {

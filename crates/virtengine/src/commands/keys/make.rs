@@ -9,11 +9,14 @@ use kms::key::Algorithm;
 use kms::key::KeyState;
 use kms::key::Label;
 use kms::key::ManagedKey;
+use kms::key::Purpose;
 use kms::manager::NewKey;
 use kms_formats::private::PRIVATE_KEY_FILE_LIMIT;
 use kms_formats::private::ParsedPrivateKey;
 use kms_formats::private::PrivateFormat;
 use kms_formats::private::PrivateKey;
+use kms_formats::private::PrivateKeyError;
+use kms_formats::private::PrivvalError;
 use kms_formats::public::PublicKey;
 use kms_secret::SecretBytes;
 
@@ -86,6 +89,13 @@ pub(crate) fn import(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, P
         PrivateForm::Raw => PrivateFormat::Raw,
         PrivateForm::Privval => PrivateFormat::Privval,
     };
+    if args.format == PrivateForm::Privval && args.new.purpose != Purpose::Consensus {
+        warn(&format!(
+            "this validator's key is taken in for the purpose {}: it will never sign blocks here; \
+             --purpose consensus makes it a consensus key",
+            args.new.purpose
+        ));
+    }
     let file = secrets::file(&args.file, PRIVATE_KEY_FILE_LIMIT)?;
     let parsed = parse(&file, format, args.algo)?;
     drop(file);
@@ -124,9 +134,18 @@ fn parse(
     let parsed = PrivateKey::parse(file.expose(), format, algorithm);
     kms_secret::burn_stack();
     parsed.map_err(|e| {
-        let mut problem = Problem::usage("this is no private key that can be taken in");
-        problem.code = "key_file_invalid";
-        problem.because(e.to_string()).fix("--format pkcs8, raw or privval; --algo for raw")
+        let contradicts_itself = matches!(
+            e,
+            PrivateKeyError::OtherPublic(_) | PrivateKeyError::Privval(PrivvalError::Address(_))
+        );
+        let (exit, code) = if contradicts_itself {
+            (Exit::Integrity, "public_key_mismatch")
+        } else {
+            (Exit::Usage, "key_file_invalid")
+        };
+        Problem::new(exit, code, "this is no private key that can be taken in")
+            .because(e.to_string())
+            .fix("--format pkcs8, raw or privval; --algo for raw")
     })
 }
 

@@ -39,20 +39,23 @@ pub(crate) fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<Exit, P
     })
 }
 
-/// `keys destroy`: orders, cancels, or destroys at once.
+/// `keys destroy`: orders, cancels, or destroys at once. Only the last cannot be undone.
 ///
 /// # Errors
 /// When it is not confirmed or not allowed.
 pub(crate) fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Problem> {
+    let name = args.key.to_string();
     let step = match (args.now, args.cancel) {
-        (true, _) => DESTROY_NOW,
+        (true, _) => {
+            confirm::severe(context.global, &format!("destroy {name} at once"), &name)?;
+            DESTROY_NOW
+        }
         (false, true) => CANCEL,
-        (false, false) => SCHEDULE,
+        (false, false) => {
+            confirm::mild_or_named(context.global, "order the destruction of", &name)?;
+            SCHEDULE
+        }
     };
-    if !args.cancel {
-        let name = args.key.to_string();
-        confirm::severe(context.global, &format!("{} {name}", step.verb), &name)?;
-    }
     visit(context, Stdin::Free, |visit| take(visit, &step, &args.key, Some(&args.reason)))
 }
 
