@@ -46,7 +46,7 @@ fn key_file_with_any_byte_changed_cut_or_added_signs_nothing() {
     fs::write(&file, [whole.as_slice(), b"\n"].concat()).unwrap();
     assert_eq!(refusal(&kms, &caller), ALTERED);
     fs::remove_file(&file).unwrap();
-    assert_eq!(refusal(&kms, &caller), ("private_key_not_found", ErrorKind::NotFound));
+    assert_eq!(refusal(&kms, &caller), ("private_key_not_found", ErrorKind::Integrity));
     assert!(
         !records(&home).iter().any(|record| record.event.name() == "key_signed" && record.success)
     );
