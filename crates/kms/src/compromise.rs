@@ -9,7 +9,7 @@ use crate::lifecycle::Admitted;
 
 /// One use of a private key that has passed every stage; a storage carries out nothing else.
 ///
-/// `U` is one of [`crate::lifecycle::uses`]. Made by [`observe`] only, never cloned, spent by
+/// `U` is one of [`crate::lifecycle::uses`]. Made by `observe` only, never cloned, spent by
 /// the storage.
 ///
 /// ```compile_fail,E0603

@@ -60,7 +60,7 @@ pub(crate) fn segments(dir: &Path) -> Result<Vec<(String, u32)>, AuditFault> {
 pub(crate) struct LineReader {
     reader: BufReader<ForeignFile>,
     line: Vec<u8>,
-    /// Where the line begins that [`LineReader::next`] gives next.
+    /// Where the line begins that [`LineReader::read`] gives next.
     offset: u64,
 }
 
