@@ -28,6 +28,8 @@ use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
 
 use kms_secret::SecretBytes;
 use rusqlite::Connection;
@@ -84,6 +86,8 @@ pub struct Outgoing {
 pub struct Store {
     path: PathBuf,
     inner: Mutex<Inner>,
+    /// A commit's sync failed, so nobody knows what is on the disk. Written under `inner` only.
+    given_up: AtomicBool,
 }
 
 struct Inner {
@@ -99,8 +103,6 @@ struct Inner {
     waiting: BTreeSet<i64>,
     /// Outgoing records up to here are in the log; the next transaction removes them.
     cleared_to: i64,
-    /// A commit's sync failed, so nobody knows what is on the disk.
-    given_up: bool,
 }
 
 impl Store {
@@ -223,7 +225,16 @@ impl Store {
         name: &'static str,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        self.inner().transact(name, change)
+        self.inner().transact(&self.given_up, name, change)
+    }
+
+    /// Refuses where a commit's sync failed: what stops a key could not be written down either, so
+    /// nothing is to be done with one. Waits for nobody.
+    ///
+    /// # Errors
+    /// [`StoreError::GivenUp`].
+    pub fn check_not_given_up(&self) -> Result<(), StoreError> {
+        check_not_given_up(&self.given_up)
     }
 
     /// Removes the outgoing records that are in the log, folds the write-ahead log into the file
@@ -233,8 +244,8 @@ impl Store {
     /// As [`Store::transact`]. What was committed is durable all the same.
     pub fn close(self) -> Result<(), StoreError> {
         let mut inner = self.inner.into_inner().unwrap_or_else(PoisonError::into_inner);
-        if inner.cleared_to > 0 && !inner.given_up {
-            inner.transact("closing the store", |_| Ok::<_, StoreError>(()))?;
+        if inner.cleared_to > 0 && check_not_given_up(&self.given_up).is_ok() {
+            inner.transact(&self.given_up, "closing the store", |_| Ok::<_, StoreError>(()))?;
         }
         inner.connection.close().map_err(|(_, e)| during("closing the store")(e))
     }
@@ -274,10 +285,12 @@ impl Store {
         found.check(&seal, &sum)?;
         let schema = header::migrate(&mut connection, &seal, (found.schema, &sum), migrations)?;
         let next_position = waiting.last().copied().unwrap_or(0).saturating_add(1);
-        let (cleared_to, given_up) = (0, false);
-        let inner =
-            Inner { connection, seal, schema, sum, next_position, waiting, cleared_to, given_up };
-        Ok(Self { path: path.to_owned(), inner: Mutex::new(inner) })
+        let inner = Inner { connection, seal, schema, sum, next_position, waiting, cleared_to: 0 };
+        Ok(Self {
+            path: path.to_owned(),
+            inner: Mutex::new(inner),
+            given_up: AtomicBool::new(false),
+        })
     }
 
     /// A panic in a `change` rolled its transaction back and touched nothing else, so the store
@@ -290,12 +303,11 @@ impl Store {
 impl Inner {
     fn transact<R, E: From<StoreError>>(
         &mut self,
+        given_up: &AtomicBool,
         name: &'static str,
         change: impl FnOnce(&mut Transaction<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
-        if self.given_up {
-            return Err(StoreError::GivenUp.into());
-        }
+        check_not_given_up(given_up)?;
         let mut transaction = Transaction::begin(self, name)?;
         let result = change(&mut transaction)?;
         transaction.reseal()?;
@@ -307,10 +319,19 @@ impl Inner {
             }
             Err(e) => {
                 // A full disk refuses before the record of the commit is written.
-                self.given_up = !matches!(e, StoreError::NoSpace | StoreError::ReadOnly);
+                let harmless = matches!(e, StoreError::NoSpace | StoreError::ReadOnly);
+                given_up.store(!harmless, Ordering::Relaxed);
                 Err(e.into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+impl Store {
+    /// As after a commit whose sync failed, for tests of what comes of that.
+    pub(crate) fn give_up_for_test(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
     }
 }
 
@@ -318,6 +339,10 @@ impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Store({})", self.path.display())
     }
+}
+
+fn check_not_given_up(given_up: &AtomicBool) -> Result<(), StoreError> {
+    if given_up.load(Ordering::Relaxed) { Err(StoreError::GivenUp) } else { Ok(()) }
 }
 
 /// Checks the file and those the database keeps beside it. Says whether it was closed by a crash:

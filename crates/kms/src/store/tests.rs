@@ -404,6 +404,7 @@ fn store_is_given_up_after_a_commit_that_failed() {
     let fails_at_commit = "PRAGMA foreign_keys = ON; CREATE TABLE p (a INTEGER PRIMARY KEY);
         CREATE TABLE c (a INTEGER REFERENCES p (a) DEFERRABLE INITIALLY DEFERRED)";
     store.inner().connection.execute_batch(fails_at_commit).unwrap();
+    store.check_not_given_up().unwrap();
     let failed = store.transact("testing", |tx| {
         tx.put(&note("n1", "new"))?;
         tx.execute_for_test("INSERT INTO c VALUES (1)");
@@ -412,6 +413,7 @@ fn store_is_given_up_after_a_commit_that_failed() {
     assert!(matches!(failed, Err(StoreError::Database { doing: "testing", .. })), "{failed:?}");
     let refused = store.transact("testing", |tx| tx.put(&note("n1", "new")));
     assert!(matches!(refused, Err(StoreError::GivenUp)));
+    assert!(matches!(store.check_not_given_up(), Err(StoreError::GivenUp)));
     assert_eq!(store.read::<Note>("n1").unwrap().unwrap().text, "text ");
     store.close().unwrap();
     let store = Store::open(&path, &store_key()).unwrap();
