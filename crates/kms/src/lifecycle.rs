@@ -42,6 +42,7 @@ pub(crate) use admit::admit_import;
 pub(crate) use admit::admit_left_behind;
 pub(crate) use admit::admit_operation;
 pub(crate) use admit::admit_sign;
+pub(crate) use admit::signing_permission;
 pub use decide::activate;
 pub use decide::activate_after;
 pub use decide::archive;

@@ -160,10 +160,9 @@ impl Grant {
 
 #[cfg(test)]
 impl Grant {
-    /// A grant of nobody for nothing, for tests of what comes after.
-    pub(crate) fn for_test() -> Self {
-        let session = Arc::new(Session::for_test());
-        Self { session, permission: Permission::KeyRead, target: GrantedTarget::None }
+    /// A grant of nobody, for tests of what comes after.
+    pub(crate) fn for_test(permission: Permission, target: GrantedTarget) -> Self {
+        Self { session: Arc::new(Session::for_test()), permission, target }
     }
 }
 

@@ -4,6 +4,8 @@
 //! hands on an [`Admitted`], which only this module can make.
 
 use crate::access::Grant;
+use crate::access::GrantedTarget;
+use crate::access::Permission;
 use crate::key::Algorithm;
 use crate::key::KeyState;
 use crate::key::Label;
@@ -37,22 +39,33 @@ impl<U> Admitted<U> {
     }
 }
 
-/// Admits the making of a key if its purpose and its policy allow the algorithm.
+/// Admits the making of a key, new or to follow one that is rotated, if its purpose and its policy
+/// allow the algorithm.
 pub(crate) fn admit_generate(
-    _: Grant,
+    grant: Grant,
     what: Generate,
     policy: &KeyLifecyclePolicy,
 ) -> Result<Admitted<Generate>, Refusal> {
+    spend(grant, |permission, target| {
+        matches!(
+            (permission, target),
+            (Permission::KeyCreate, GrantedTarget::NewKey)
+                | (Permission::KeyRotate, GrantedTarget::Key(_))
+        )
+    })?;
     algorithm_allowed(what.purpose, what.algorithm, policy)?;
     Ok(Admitted(what))
 }
 
 /// Admits the taking in of a key if its purpose and its policy allow the algorithm.
 pub(crate) fn admit_import<'a>(
-    _: Grant,
+    grant: Grant,
     what: Import<'a>,
     policy: &KeyLifecyclePolicy,
 ) -> Result<Admitted<Import<'a>>, Refusal> {
+    spend(grant, |permission, target| {
+        (permission, target) == (Permission::KeyImport, GrantedTarget::NewKey)
+    })?;
     algorithm_allowed(what.purpose, what.material.algorithm, policy)?;
     Ok(Admitted(what))
 }
@@ -60,12 +73,22 @@ pub(crate) fn admit_import<'a>(
 /// Admits the signing of a message if the key's state at `now` permits it, the purpose is not
 /// consensus, and the scheme is one that the algorithm has.
 pub(crate) fn admit_sign<'a>(
-    _: Grant,
+    grant: Grant,
     what: Sign<'a>,
     now: Timestamp,
 ) -> Result<Admitted<Sign<'a>>, Refusal> {
+    let wanted = (signing_permission(what.scheme.prehash), GrantedTarget::Key(what.key.id));
+    spend(grant, |permission, target| (permission, target) == wanted)?;
     sign_allowed(&what, now)?;
     Ok(Admitted(what))
+}
+
+/// What signing with a prehash needs: to sign a digest of the caller's is a right of its own.
+pub(crate) fn signing_permission(prehash: Prehash) -> Permission {
+    match prehash {
+        Prehash::Prehashed => Permission::KeySignDigest,
+        Prehash::Sha256 | Prehash::Keccak256 => Permission::KeySign,
+    }
 }
 
 fn sign_allowed(what: &Sign<'_>, now: Timestamp) -> Result<(), Refusal> {
@@ -90,9 +113,11 @@ fn sign_allowed(what: &Sign<'_>, now: Timestamp) -> Result<(), Refusal> {
 /// Destroyed or Archived, with all the guards of those moves. `what.key` is the key *after* that
 /// move, so a removal that a crash cut off is admitted again from the stored record.
 pub(crate) fn admit_destroy<'a>(
-    _: Grant,
+    grant: Grant,
     what: Destroy<'a>,
 ) -> Result<Admitted<Destroy<'a>>, Refusal> {
+    let wanted = GrantedTarget::Key(what.key.id); // which permission is the move's to know
+    spend(grant, |_, target| target == wanted)?;
     admit_left_behind(what)
 }
 
@@ -126,6 +151,18 @@ pub(crate) fn admit_operation(
         return Ok(());
     }
     Err(Refusal::Use { key: key.label.clone(), state, operation })
+}
+
+/// Spends a grant on what it was given for: leave to use one key is no leave to use another.
+fn spend(
+    grant: Grant,
+    is_for_this: impl FnOnce(Permission, GrantedTarget) -> bool,
+) -> Result<(), Refusal> {
+    let permission = grant.permission();
+    if is_for_this(permission, grant.target()) {
+        return Ok(());
+    }
+    Err(Refusal::OtherGrant { permission })
 }
 
 fn algorithm_allowed(
@@ -185,11 +222,52 @@ mod tests {
         ManagedKey { public_key: public_key(algorithm, 1), ..key_in(KeyState::Active) }
     }
 
+    fn admit<'a>(what: Sign<'a>, now: Timestamp) -> Result<Admitted<Sign<'a>>, Refusal> {
+        let permission = signing_permission(what.scheme.prehash);
+        admit_sign(Grant::for_test(permission, GrantedTarget::Key(what.key.id)), what, now)
+    }
+
+    fn to_create() -> Grant {
+        Grant::for_test(Permission::KeyCreate, GrantedTarget::NewKey)
+    }
+
+    #[test]
+    fn leave_for_one_key_or_one_permission_is_none_for_another() {
+        let key = key_in(KeyState::Active);
+        let (this, other) = (key.id, KeyId::from_random([7; 16]));
+        for (permission, target) in [
+            (Permission::KeySign, GrantedTarget::Key(other)),
+            (Permission::KeySign, GrantedTarget::None),
+            (Permission::KeySignDigest, GrantedTarget::Key(this)),
+            (Permission::KeyRead, GrantedTarget::Key(this)),
+        ] {
+            let grant = Grant::for_test(permission, target);
+            let admitted = admit_sign(grant, sign(&key, Prehash::Sha256, b"m"), now());
+            assert_eq!(admitted.unwrap_err(), Refusal::OtherGrant { permission }, "{target:?}");
+        }
+        let permission = Permission::KeyDestroy;
+        let destroyed = key_in(KeyState::Destroyed);
+        let grant = Grant::for_test(permission, GrantedTarget::Key(other));
+        let admitted = admit_destroy(grant, Destroy { key: &destroyed });
+        assert_eq!(admitted.unwrap_err(), Refusal::OtherGrant { permission });
+        let (purpose, algorithm) = (Purpose::General, Algorithm::Ed25519);
+        let policy = KeyLifecyclePolicy::standard();
+        for (permission, target) in [
+            (Permission::KeyImport, GrantedTarget::NewKey),
+            (Permission::KeyCreate, GrantedTarget::Key(this)),
+            (Permission::KeyRotate, GrantedTarget::NewKey),
+        ] {
+            let what = Generate { id: other, algorithm, purpose };
+            let admitted = admit_generate(Grant::for_test(permission, target), what, &policy);
+            assert_eq!(admitted.unwrap_err(), Refusal::OtherGrant { permission }, "{target:?}");
+        }
+    }
+
     #[test]
     fn only_active_and_rotating_keys_sign() {
         for state in KeyState::ALL {
             let key = key_in(state);
-            let admitted = admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now());
+            let admitted = admit(sign(&key, Prehash::Sha256, b"m"), now());
             let expected = matches!(state, KeyState::Active | KeyState::Rotating);
             assert_eq!(admitted.is_ok(), expected, "{state}");
         }
@@ -198,8 +276,7 @@ mod tests {
     #[test]
     fn suspended_key_refuses_to_sign() {
         let key = key_in(KeyState::Suspended);
-        let refusal =
-            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        let refusal = admit(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
         assert_eq!(refusal.to_string(), "key val is suspended, not active or rotating");
     }
 
@@ -207,19 +284,15 @@ mod tests {
     fn key_past_its_expiry_refuses_to_sign_before_any_sweep() {
         let key = ManagedKey { expires_at: Some(now()), ..key_in(KeyState::Active) };
         let just_before = Timestamp::from_micros(now().micros() - 1);
-        assert!(
-            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), just_before).is_ok()
-        );
-        let refusal =
-            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        assert!(admit(sign(&key, Prehash::Sha256, b"m"), just_before).is_ok());
+        let refusal = admit(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
         assert_eq!(refusal.to_string(), "key val is expired, not active or rotating");
     }
 
     #[test]
     fn consensus_keys_sign_no_raw_bytes() {
         let key = ManagedKey { purpose: Purpose::Consensus, ..key_in(KeyState::Active) };
-        let refusal =
-            admit_sign(Grant::for_test(), sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
+        let refusal = admit(sign(&key, Prehash::Sha256, b"m"), now()).unwrap_err();
         assert_eq!(
             refusal.to_string(),
             "key val is for consensus; it signs typed votes and proposals only"
@@ -230,8 +303,7 @@ mod tests {
     fn keccak_is_for_secp256k1_alone() {
         for algorithm in Algorithm::ALL {
             let key = active(algorithm);
-            let admitted =
-                admit_sign(Grant::for_test(), sign(&key, Prehash::Keccak256, b"m"), now());
+            let admitted = admit(sign(&key, Prehash::Keccak256, b"m"), now());
             assert_eq!(admitted.is_ok(), algorithm == Algorithm::Secp256k1, "{algorithm}");
         }
     }
@@ -243,8 +315,7 @@ mod tests {
             let ecdsa = matches!(algorithm, Algorithm::Secp256k1 | Algorithm::P256);
             for length in [0, 20, 31, 32, 33, 64] {
                 let digest = vec![7; length];
-                let admitted =
-                    admit_sign(Grant::for_test(), sign(&key, Prehash::Prehashed, &digest), now());
+                let admitted = admit(sign(&key, Prehash::Prehashed, &digest), now());
                 assert_eq!(admitted.is_ok(), ecdsa && length == 32, "{algorithm} {length}");
             }
         }
@@ -253,8 +324,7 @@ mod tests {
     #[test]
     fn what_is_admitted_is_what_was_asked() {
         let key = active(Algorithm::Secp256k1);
-        let admitted =
-            admit_sign(Grant::for_test(), sign(&key, Prehash::Prehashed, &[9; 32]), now()).unwrap();
+        let admitted = admit(sign(&key, Prehash::Prehashed, &[9; 32]), now()).unwrap();
         let what = admitted.into_use();
         assert_eq!((what.key.id, what.message), (key.id, [9; 32].as_slice()));
         assert_eq!(what.scheme.prehash, Prehash::Prehashed);
@@ -265,19 +335,16 @@ mod tests {
         let mut policy = KeyLifecyclePolicy::standard();
         let id = KeyId::from_random([1; 16]);
         let generate = |purpose, algorithm| Generate { id, algorithm, purpose };
-        let refusal = admit_generate(
-            Grant::for_test(),
-            generate(Purpose::Consensus, Algorithm::P256),
-            &policy,
-        );
+        let refusal =
+            admit_generate(to_create(), generate(Purpose::Consensus, Algorithm::P256), &policy);
         assert_eq!(refusal.unwrap_err().to_string(), "a key for consensus cannot be p256");
         assert!(
-            admit_generate(Grant::for_test(), generate(Purpose::General, Algorithm::P256), &policy)
+            admit_generate(to_create(), generate(Purpose::General, Algorithm::P256), &policy)
                 .is_ok()
         );
         policy.allowed_algorithms = vec![Algorithm::Ed25519];
         let refusal =
-            admit_generate(Grant::for_test(), generate(Purpose::General, Algorithm::P256), &policy);
+            admit_generate(to_create(), generate(Purpose::General, Algorithm::P256), &policy);
         assert_eq!(refusal.unwrap_err().to_string(), "policy default does not allow p256");
     }
 
@@ -289,7 +356,7 @@ mod tests {
             let material = PrivateKey { algorithm, bytes: SecretBytes::zeroed(32) };
             let id = KeyId::from_random([1; 16]);
             admit_import(
-                Grant::for_test(),
+                Grant::for_test(Permission::KeyImport, GrantedTarget::NewKey),
                 Import { id, purpose, material: &material, claimed_public: None },
                 &policy,
             )
@@ -313,11 +380,8 @@ mod tests {
         for state in KeyState::ALL {
             let key = key_in(state);
             let gone = matches!(state, KeyState::Destroyed | KeyState::Archived);
-            assert_eq!(
-                admit_destroy(Grant::for_test(), Destroy { key: &key }).is_ok(),
-                gone,
-                "{state}"
-            );
+            let grant = Grant::for_test(Permission::KeyDestroy, GrantedTarget::Key(key.id));
+            assert_eq!(admit_destroy(grant, Destroy { key: &key }).is_ok(), gone, "{state}");
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Why a move or a use was refused: always policy, always safe to tell.
 
+use crate::access::Permission;
 use crate::key::Algorithm;
 use crate::key::KeyId;
 use crate::key::KeyState;
@@ -34,6 +35,13 @@ pub enum Refusal {
         state: KeyState,
         /// What was asked.
         operation: KeyOperation,
+    },
+
+    /// What was granted is something else than what was to be done with it.
+    #[error("leave was given for something else: `{permission}`")]
+    OtherGrant {
+        /// What was granted.
+        permission: Permission,
     },
 
     /// The key is kept until then.

@@ -171,6 +171,7 @@ fn lifecycle(refusal: &Lifecycle) -> (&'static str, ErrorKind) {
         Lifecycle::Keccak { .. } | Lifecycle::Digest { .. } | Lifecycle::DigestLength { .. } => {
             ("scheme_not_supported", ErrorKind::Usage)
         }
+        Lifecycle::OtherGrant { .. } => ("permission_denied", ErrorKind::NotPermitted),
         Lifecycle::ApprovalRequired { .. } => ("approval_required", ErrorKind::Waiting),
         Lifecycle::RawConsensus { .. } => ("consensus_key", ErrorKind::Unsafe),
         Lifecycle::GracePeriod { .. } => ("grace_period", ErrorKind::Unsafe),

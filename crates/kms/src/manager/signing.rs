@@ -8,7 +8,6 @@ use crate::audit::Pending;
 use crate::compromise;
 use crate::key::KeyId;
 use crate::key::KeyRef;
-use crate::key::Prehash;
 use crate::key::Scheme;
 use crate::key::Signature;
 use crate::lifecycle;
@@ -79,12 +78,10 @@ impl KeyManager {
         scheme: Scheme,
     ) -> Result<Pending<Signed>, Error> {
         check_length(message)?;
+        self.store.check_not_given_up()?; // where a suspension cannot be written, nothing is signed
         let slot = way.find(key)?;
         let record = slot.read(); // no move of this key until its record is queued
-        let permission = match scheme.prehash {
-            Prehash::Prehashed => Permission::KeySignDigest,
-            Prehash::Sha256 | Prehash::Keccak256 => Permission::KeySign,
-        };
+        let permission = lifecycle::signing_permission(scheme.prehash);
         let grant = way.authorize_key(permission, &record)?;
         let what = Sign { key: &record, message, scheme };
         let admitted = lifecycle::admit_sign(grant, what, way.now)?;
@@ -145,4 +142,54 @@ fn sha256_hex(bytes: &[u8]) -> String {
     let digest = digest::digest(&digest::SHA256, bytes);
     hex::encode_to_slice(digest, &mut text).expect("32 bytes are 64 digits");
     String::from_utf8(text).expect("digits are UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use kms_secret::SecretBytes;
+
+    use super::*;
+    use crate::key::Algorithm;
+    use crate::key::Purpose;
+    use crate::key::Reason;
+    use crate::manager::Client;
+    use crate::manager::ErrorKind;
+    use crate::manager::Init;
+    use crate::manager::Login;
+    use crate::manager::Mfa;
+    use crate::manager::NewKey;
+    use crate::manager::Options;
+
+    // A key that could not be stopped is not used.
+    #[test]
+    fn nothing_is_signed_once_the_store_has_given_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options::new(directory.path().join("home"));
+        let passphrase = SecretBytes::copy_from(b"correct horse battery staple");
+        let alice = "alice".parse().unwrap();
+        let init = Init { admin: alice, passphrase: &passphrase, mfa: Mfa::None };
+        KeyManager::init(&options, init).unwrap();
+        let kms = KeyManager::open(options).unwrap();
+        let principal = &"alice".parse().unwrap();
+        let (passphrase, client) = (&passphrase, Client::default());
+        let alice = kms.login(Login { principal, passphrase, mfa_code: None, client }).unwrap();
+        let new = NewKey {
+            purpose: Purpose::General,
+            algorithm: Some(Algorithm::P256),
+            storage: "file".parse().unwrap(),
+            policy: None,
+            activate: true,
+        };
+        kms.generate_key(&alice, &"val".parse().unwrap(), new).unwrap();
+        let (val, reason) = ("val".parse().unwrap(), "odd traffic".parse::<Reason>().unwrap());
+        let sign = || kms.sign(&alice, &val, b"m", Scheme::default());
+        sign().unwrap();
+        kms.store.give_up_for_test();
+        let unavailable = ("store_unavailable", ErrorKind::Unavailable);
+        let errors =
+            [kms.lifecycle(&alice).suspend_key(&val, &reason).unwrap_err(), sign().unwrap_err()];
+        for error in errors {
+            assert_eq!((error.code(), error.kind()), unavailable);
+        }
+    }
 }

@@ -1,6 +1,8 @@
 //! Mistakes that a lifecycle manager is easily made with, each as a rule.
 
 use crate::access::Grant;
+use crate::access::GrantedTarget;
+use crate::access::Permission;
 use crate::key::KeyState;
 use crate::key::ManagedKey;
 use crate::key::Scheme;
@@ -99,10 +101,8 @@ fn suspended_expired_and_compromised_keys_do_not_sign() {
     for state in [KeyState::Suspended, KeyState::Expired, KeyState::Compromised] {
         let key = key_in(state);
         let what = Sign { key: &key, message: b"m", scheme: Scheme::default() };
-        assert!(
-            matches!(admit_sign(Grant::for_test(), what, now()), Err(Refusal::Use { .. })),
-            "{state}"
-        );
+        let grant = Grant::for_test(Permission::KeySign, GrantedTarget::Key(key.id));
+        assert!(matches!(admit_sign(grant, what, now()), Err(Refusal::Use { .. })), "{state}");
     }
 }
 
@@ -169,7 +169,8 @@ fn destroyed_record_admits_the_removal_of_the_private_half() {
     let scene = Scene::default();
     let key = key_in(KeyState::Archived);
     let destroyed = destroy_now(&key, &scene.ctx()).unwrap().key;
-    assert!(admit_destroy(Grant::for_test(), Destroy { key: &destroyed }).is_ok());
+    let grant = Grant::for_test(Permission::KeyDestroy, GrantedTarget::Key(destroyed.id));
+    assert!(admit_destroy(grant, Destroy { key: &destroyed }).is_ok());
 }
 
 // Policies are not overwritten silently, and age counts from activation.
