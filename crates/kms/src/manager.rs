@@ -9,6 +9,7 @@ mod answer;
 mod options;
 mod table;
 mod way;
+mod flood;
 mod home;
 mod rotation;
 mod keys;
@@ -45,6 +46,7 @@ use crate::storage::MemoryStorage;
 use crate::store::Store;
 use crate::time::Timestamp;
 
+use crate::manager::flood::Flood;
 use crate::manager::home::Layout;
 use crate::manager::table::KeyTable;
 use crate::manager::table::Naming;
@@ -95,6 +97,7 @@ pub struct KeyManager {
     stored_head: Mutex<Option<Head>>,
     /// The latest moment anything was decided for, in microseconds: time never goes back here.
     high_water: AtomicI64,
+    flood: Mutex<Flood>,
     record_prefix: u64,
     record_count: AtomicU64,
 }

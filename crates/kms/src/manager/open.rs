@@ -174,6 +174,7 @@ impl KeyManager {
             record_prefix: u64::from_be_bytes(first_half(random_16()?)),
             record_count: AtomicU64::new(0),
             naming: Mutex::default(),
+            flood: Mutex::default(),
             development,
             layout,
             options,

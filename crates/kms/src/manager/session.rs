@@ -20,6 +20,7 @@ use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Login;
 use crate::manager::Refused;
+use crate::manager::flood;
 use crate::manager::home::meta;
 use crate::manager::people::put_change;
 use crate::manager::way::Way;
@@ -82,6 +83,9 @@ impl KeyManager {
                     // For the record alone: the caller's answer is the same for all of these.
                     draft.principal = refused.principal().map(|id| id.to_string());
                     draft.details.push(text("why", refused.name()));
+                }
+                if flood::is_cheap(&error) {
+                    return Err(self.record_stranger(draft, error));
                 }
                 let error = self.record_refusal(draft, error);
                 self.keep_lockouts()?;
@@ -241,6 +245,7 @@ impl KeyManager {
     /// When something cannot be written any more.
     pub fn close(self) -> Result<(), Error> {
         self.forget_secrets();
+        self.record_flood()?;
         self.audit.close()?;
         self.store.transact("close", |tx| self.keep_head(tx))?;
         Ok(self.store.close()?)

@@ -80,7 +80,7 @@ impl KeyManager {
                 draft.principal = Some(who.principal().to_string());
                 Ok(Way { kms: self, now, who, draft, queued: None, outbox: None })
             }
-            Err(refusal) => Err(self.record_refusal(draft, refusal.into())),
+            Err(refusal) => Err(self.record_stranger(draft, refusal.into())),
         }
     }
 

@@ -9,6 +9,7 @@ use kms::access::PermissionSet;
 use kms::access::PrincipalKind;
 use kms::access::Scope;
 use kms::access::Selection;
+use kms::audit::AuditEvent;
 use kms::audit::EventType;
 use kms::audit::ExportFormat;
 use kms::audit::Query;
@@ -345,4 +346,27 @@ fn unknown_name_wrong_passphrase_and_wrong_code_read_the_same() {
     assert_eq!(told[0].0, "login_failed");
     let failed = records(&home).into_iter().filter(|e| e.event == EventType::LoginFailed);
     assert_eq!(failed.count(), 4);
+}
+
+#[test]
+fn flood_of_made_up_tokens_is_a_few_records_and_a_count() {
+    let home = Home::development();
+    let (kms, caller) = home.enter();
+    let forger = Caller::new(secret(&"0".repeat(64)), here());
+    for _ in 0..1000 {
+        let error = kms.list_keys(&forger).unwrap_err();
+        assert_eq!(error.code(), "session_ended");
+    }
+    let denied = |e: &AuditEvent| e.event == EventType::AccessDenied;
+    assert_eq!(records(&home).into_iter().filter(denied).count(), 20);
+    home.clock().advance_seconds(60);
+    kms.list_keys(&forger).unwrap_err();
+    (0..30).for_each(|_| _ = kms.list_keys(&forger).unwrap_err());
+    kms.list_keys(&caller).unwrap(); // who has a session is not held up by it
+    kms.close().unwrap();
+    let records = records(&home);
+    let told = records.iter().filter_map(|e| e.detail_text("refused_unrecorded"));
+    let told: Vec<_> = told.collect();
+    assert_eq!(told, ["980", "11"]);
+    assert_eq!(records.into_iter().filter(denied).count(), 20 + 20 + 1);
 }
