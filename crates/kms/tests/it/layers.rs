@@ -12,7 +12,8 @@ use std::path::Path;
 const STAGES: [(&str, &[&str]); 5] = [
     ("audit", &[]),
     ("access", &[]),
-    ("lifecycle", &["access::Grant"]),
+    // A grant, and what it was given for.
+    ("lifecycle", &["access::Grant", "access::GrantedTarget", "access::Permission"]),
     ("compromise", &["lifecycle"]),
     // What was cleared is one of the uses; what was made is sealed with its record.
     ("storage", &["compromise", "lifecycle::uses", "audit::Draft", "audit::Unreleased"]),
