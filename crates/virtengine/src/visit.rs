@@ -3,18 +3,28 @@
 //! The passphrase is read before the home is opened, so that a person who thinks at the prompt does
 //! not keep the home locked.
 
+use std::io;
 use std::io::IsTerminal;
+use std::io::Write;
 use std::io::stderr;
 use std::io::stdin;
 
 use kms::access::Permission;
 use kms::access::PrincipalName;
+use kms::audit::ExportFormat;
+use kms::audit::Query;
 use kms::key::KeyRef;
-use kms::key::ManagedKey;
 use kms::manager::Caller;
 use kms::manager::Client;
+use kms::manager::Error;
+use kms::manager::Fault;
 use kms::manager::KeyManager;
 use kms::manager::Login;
+use kms_api::CheckPermission;
+use kms_api::Desk;
+use kms_api::KeyView;
+use kms_api::Operation;
+use kms_api::ShowKey;
 use kms_secret::SecretBytes;
 use serde::Serialize;
 
@@ -25,14 +35,12 @@ use crate::problem::warn;
 use crate::secrets;
 use crate::secrets::Stdin;
 
-/// An open home with someone logged in.
+/// A home with someone logged in.
 pub(crate) struct Visit<'a> {
     /// What every command has at hand.
     pub(crate) context: &'a Context<'a>,
-    /// The home.
-    pub(crate) kms: &'a KeyManager,
-    /// Who is logged in.
-    pub(crate) caller: &'a Caller,
+    /// Where operations are carried out.
+    desk: Desk<'a>,
     /// Their name.
     pub(crate) principal: &'a PrincipalName,
     /// Their passphrase, for what asks for it again.
@@ -119,7 +127,8 @@ fn attend<T>(
 ) -> Result<T, Problem> {
     let principal = &principal(context, kms)?;
     let caller = kms.login(login(principal, passphrase, mfa_code))?;
-    let done = work(&Visit { context, kms, caller: &caller, principal, passphrase });
+    let desk = Desk { kms, caller: &caller };
+    let done = work(&Visit { context, desk, principal, passphrase });
     leave(kms, caller, done)
 }
 
@@ -157,12 +166,36 @@ pub(crate) fn at_terminal() -> bool {
 }
 
 impl Visit<'_> {
+    /// Carries out an operation.
+    ///
+    /// # Errors
+    /// When it was refused or went wrong.
+    pub(crate) fn ask<O: Operation>(&self, on: O::On, what: O) -> Result<O::Answer, Problem> {
+        Ok(what.carry_out(on, &self.desk)?)
+    }
+
     /// The key that is named.
     ///
     /// # Errors
     /// When there is none, or the caller may not see it.
-    pub(crate) fn key(&self, key: &KeyRef) -> Result<ManagedKey, Problem> {
-        Ok(self.kms.get_key(self.caller, key)?)
+    pub(crate) fn key(&self, key: &KeyRef) -> Result<KeyView, Problem> {
+        self.ask(key.clone(), ShowKey {})
+    }
+
+    /// Writes all records of the log to `out`; returns how many, where that is known.
+    ///
+    /// # Errors
+    /// When the caller may not, or `out` takes no more.
+    pub(crate) fn export(
+        &self,
+        format: ExportFormat,
+        out: &mut dyn Write,
+    ) -> Result<u64, ExportFailed> {
+        let audit = self.desk.kms.audit(self.desk.caller);
+        audit.export(&Query::default(), format, out).map_err(|error| match error {
+            Error::Fault(Fault::Output(cause)) => ExportFailed::Output(cause),
+            other => ExportFailed::Refused(other.into()),
+        })
     }
 
     /// With `--dry-run`: checks the permission, says what would be done, and ends the command.
@@ -177,9 +210,17 @@ impl Visit<'_> {
         if !self.context.global.dry_run {
             return Ok(None);
         }
-        self.kms.access(self.caller).check_permission(permission)?;
+        _ = self.ask(permission, CheckPermission {})?;
         rehearsal(self.context, &would()?).map(Some)
     }
+}
+
+/// Why an export stopped.
+pub(crate) enum ExportFailed {
+    /// It was refused or went wrong.
+    Refused(Problem),
+    /// Where it goes to took no more.
+    Output(io::Error),
 }
 
 /// Says what would be done.

@@ -1,6 +1,6 @@
 //! `virtengine status` and `virtengine doctor`. Neither asks for a passphrase.
 
-use kms::manager::Status;
+use kms_api::StatusView;
 
 use crate::context::Context;
 use crate::exit::Exit;
@@ -15,16 +15,16 @@ use crate::visit;
 /// When the home cannot be opened or stdout cannot be written.
 pub(crate) fn status(context: &Context<'_>) -> Result<Exit, Problem> {
     let kms = visit::open(context)?;
-    let status = kms.status();
+    let status = StatusView::from(kms.status());
     kms.close()?;
     context.data(&status, || text(&status))?;
     Ok(Exit::Ok)
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &StatusView) -> String {
     let sealed = if status.sealed { "yes, until someone logs in" } else { "no" };
     Details::default()
-        .add("version", status.version)
+        .add("version", &status.version)
         .add("home", &status.home)
         .add("development", if status.development { "yes, for ever" } else { "no" })
         .add("sealed", sealed)
