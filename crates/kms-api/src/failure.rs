@@ -1,6 +1,8 @@
 //! What did not work, as it travels: problem details (RFC 9457) with the code, the kind and the
 //! advice that the command line tells.
 
+use std::borrow::Cow;
+
 use kms::manager::Error;
 use kms::manager::ErrorKind;
 use serde::Deserialize;
@@ -72,57 +74,106 @@ impl Kind {
     }
 }
 
-/// Why an operation did not do what it was asked: an RFC 9457 problem.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+/// Why an operation did not do what it was asked; in JSON an RFC 9457 problem.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "ProblemDetails", from = "ProblemDetails")]
 pub struct Failure {
-    /// `urn:virtengine-kms:` and the code.
-    #[serde(rename = "type")]
-    pub uri: String,
-    /// The kind in words.
-    pub title: String,
-    /// The HTTP status.
-    pub status: u16,
-    /// What failed, in one line.
-    pub detail: String,
-    /// A stable word for what happened.
-    pub code: String,
     /// What kind of answer this is.
     pub kind: Kind,
+    /// The HTTP status.
+    pub status: u16,
+    /// A stable word for what happened.
+    pub code: Cow<'static, str>,
+    /// What failed, in one line.
+    pub detail: Box<str>,
     /// Why, where `detail` does not say it all.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    pub reason: Box<str>,
     /// What to do, most useful first.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advice: Vec<String>,
     /// The request, as its audit record names it.
+    pub request_id: Option<Box<str>>,
+}
+
+/// Why an operation did not do what it was asked: an RFC 9457 problem.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[schema(as = Failure)]
+pub(crate) struct ProblemDetails {
+    /// `urn:virtengine-kms:` and the code.
+    #[serde(rename = "type")]
+    uri: String,
+    /// The kind in words.
+    title: String,
+    /// The HTTP status.
+    status: u16,
+    /// What failed, in one line.
+    detail: String,
+    /// A stable word for what happened.
+    code: String,
+    /// What kind of answer this is.
+    kind: Kind,
+    /// Why, where `detail` does not say it all.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    reason: String,
+    /// What to do, most useful first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    advice: Vec<String>,
+    /// The request, as its audit record names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request_id: Option<String>,
+    request_id: Option<String>,
+}
+
+impl From<Failure> for ProblemDetails {
+    fn from(failure: Failure) -> Self {
+        Self {
+            uri: format!("urn:virtengine-kms:{}", failure.code),
+            title: failure.kind.title().to_owned(),
+            status: failure.status,
+            detail: failure.detail.into(),
+            code: failure.code.into_owned(),
+            kind: failure.kind,
+            reason: failure.reason.into(),
+            advice: failure.advice,
+            request_id: failure.request_id.map(String::from),
+        }
+    }
+}
+
+impl From<ProblemDetails> for Failure {
+    fn from(problem: ProblemDetails) -> Self {
+        Self {
+            kind: problem.kind,
+            status: problem.status,
+            code: problem.code.into(),
+            detail: problem.detail.into(),
+            reason: problem.reason.into(),
+            advice: problem.advice,
+            request_id: problem.request_id.map(Box::from),
+        }
+    }
 }
 
 impl Failure {
     /// A failure without a reason or advice yet.
-    pub fn new(kind: Kind, code: &str, detail: impl Into<String>) -> Self {
+    pub fn new(kind: Kind, code: &'static str, detail: impl Into<Box<str>>) -> Self {
         Self {
-            uri: format!("urn:virtengine-kms:{code}"),
-            title: kind.title().to_owned(),
-            status: status(kind, code),
-            detail: detail.into(),
-            code: code.to_owned(),
             kind,
-            reason: String::new(),
+            status: status(kind, code),
+            code: code.into(),
+            detail: detail.into(),
+            reason: Box::default(),
             advice: Vec::new(),
             request_id: None,
         }
     }
 
     /// A request that does not make sense.
-    pub fn usage(detail: impl Into<String>) -> Self {
+    pub fn usage(detail: impl Into<Box<str>>) -> Self {
         Self::new(Kind::Usage, "usage", detail)
     }
 
     /// Adds why.
     #[must_use]
-    pub fn because(mut self, reason: impl Into<String>) -> Self {
+    pub fn because(mut self, reason: impl Into<Box<str>>) -> Self {
         self.reason = reason.into();
         self
     }
@@ -169,8 +220,8 @@ impl From<Error> for Failure {
             let text = inner.to_string();
             if !failure.detail.contains(&text) && !failure.reason.contains(&text) {
                 failure.reason = match &*failure.reason {
-                    "" => text,
-                    reason => format!("{reason}: {text}"),
+                    "" => text.into(),
+                    reason => format!("{reason}: {text}").into(),
                 };
             }
             cause = inner.source();

@@ -28,7 +28,6 @@ use utoipa::openapi::security::SecurityScheme;
 
 use crate::Done;
 use crate::Effect;
-use crate::Failure;
 use crate::LoggedIn;
 use crate::Login;
 use crate::Method;
@@ -36,6 +35,7 @@ use crate::Named;
 use crate::Operation;
 use crate::Visitor;
 use crate::every;
+use crate::failure::ProblemDetails;
 use crate::schema;
 
 /// The document.
@@ -132,7 +132,7 @@ impl Writer {
         operation: OperationBuilder,
         (kind, answer): (&str, utoipa::openapi::Content),
     ) {
-        let failure = ContentBuilder::new().schema(Some(self.named::<Failure>())).build();
+        let failure = ContentBuilder::new().schema(Some(self.named::<ProblemDetails>())).build();
         let failed = ResponseBuilder::new()
             .description("It was not done; why, as a problem (RFC 9457).")
             .content("application/problem+json", failure);

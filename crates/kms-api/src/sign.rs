@@ -20,6 +20,7 @@ use crate::Operation;
 use crate::SchemeView;
 use crate::Underway;
 use crate::Uses;
+use crate::failure::ProblemDetails;
 use crate::schema::AlgorithmName;
 use crate::schema::KeyIdText;
 
@@ -157,6 +158,7 @@ pub struct SignedItem {
     pub signature: Option<String>,
     /// Why there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ProblemDetails>)]
     pub error: Option<Failure>,
 }
 

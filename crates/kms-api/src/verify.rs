@@ -16,6 +16,7 @@ use crate::Failure;
 use crate::Method;
 use crate::Operation;
 use crate::SchemeView;
+use crate::failure::ProblemDetails;
 use crate::sign::check_batch;
 
 /// Verifies a signature.
@@ -109,6 +110,7 @@ pub struct VerifiedItem {
     pub valid: Option<bool>,
     /// Why that cannot be said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<ProblemDetails>)]
     pub error: Option<Failure>,
 }
 

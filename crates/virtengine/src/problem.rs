@@ -115,7 +115,8 @@ impl From<kms::manager::Error> for Problem {
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
         let Failure { kind, code, detail, reason, advice, .. } = failure;
-        Self { exit: kind.into(), code: code.into(), message: detail, reason, advice }
+        let (message, reason) = (detail.into(), reason.into());
+        Self { exit: kind.into(), code, message, reason, advice }
     }
 }
 
