@@ -69,7 +69,7 @@ pub trait Operation: Serialize + DeserializeOwned + ToSchema + Send + 'static {
 
 /// A use of a key that may be many at once: made now, released when its record is durable, and
 /// awaited without a thread.
-pub trait Uses: Operation {
+pub trait Uses: Operation<On = KeyRef> {
     /// Uses the key; what comes of it is released when its record is durable.
     ///
     /// # Errors

@@ -70,6 +70,7 @@ pub use people::AccessManager;
 pub use signing::MESSAGE_LIMIT;
 pub use signing::Signed;
 pub use signing::UseCost;
+pub use status::KeyGauge;
 pub use status::Status;
 
 /// A home, open: the one way to its keys.

@@ -106,6 +106,12 @@ pub struct Login<'a> {
 }
 
 impl Client {
+    /// The same place, and any program there.
+    #[must_use]
+    pub fn of_any_agent(self) -> Self {
+        Self { user_agent: access::ANY_AGENT.to_owned(), ..self }
+    }
+
     /// As the access room looks at it.
     pub(crate) fn shown(&self) -> access::Client<'_> {
         access::Client { address: self.source_ip, user_agent: &self.user_agent }

@@ -8,10 +8,12 @@ use crate::access;
 use crate::access::AccessContents;
 use crate::access::LockoutRecord;
 use crate::access::Permission;
+use crate::access::PrincipalId;
 use crate::access::Proven;
 use crate::access::SessionRecord;
 use crate::access::SessionTag;
 use crate::access::Target;
+use crate::audit::Cause;
 use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::manager::Caller;
@@ -202,6 +204,31 @@ impl KeyManager {
             }
         }
         Ok(())
+    }
+
+    /// Whose session the caller shows, if there is one; it is neither used nor checked, so nothing is
+    /// decided by it but how much of a request is read.
+    pub fn holder(&self, caller: &Caller) -> Option<PrincipalId> {
+        self.access.holder(caller.token())
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.access.session_count()
+    }
+
+    /// Writes one record of `count` refusals of callers without a session: a flood of them must not
+    /// fill the log.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn record_refusals(&self, count: u64) -> Result<(), Error> {
+        let (mut draft, _) = self.new_draft(EventType::AccessDenied);
+        draft.cause = Cause::Timer;
+        draft.success = false;
+        draft.error_code = Some("session_missing".to_owned());
+        draft.details.push(text("count", count.to_string()));
+        Ok(self.audit.record(draft)?.wait()?)
     }
 
     /// Whether the caller's session lives. Nothing is done, so nothing is on record but a refusal.
