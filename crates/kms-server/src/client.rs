@@ -311,7 +311,8 @@ impl Client {
                     _ = stream.set_nodelay(true);
                     let ca = self.trust.ca.as_deref().unwrap_or(Path::new(SYSTEM_CA));
                     let own = self.trust.own.as_ref().map(|(c, k)| (&**c, &**k));
-                    let config = tls::client(ca, own).map_err(|e| ClientError::Tls(e.to_string()))?;
+                    let config =
+                        tls::client(ca, own).map_err(|e| ClientError::Tls(e.to_string()))?;
                     let name = ServerName::try_from(host.clone()).map_err(broken)?;
                     let stream = TlsConnector::from(config).connect(name, stream).await;
                     open(stream.map_err(|e| ClientError::Tls(e.to_string()))?).await

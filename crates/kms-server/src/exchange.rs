@@ -73,10 +73,7 @@ pub(crate) async fn operation<O: Operation>(
 }
 
 /// Uses a key; nothing waits on a thread for the record.
-pub(crate) async fn uses<O: Uses>(
-    State(app): State<Arc<App>>,
-    request: Request,
-) -> Response {
+pub(crate) async fn uses<O: Uses>(State(app): State<Arc<App>>, request: Request) -> Response {
     let (exchange, params, body) = Exchange::begin(app, request).await;
     let outcome = exchange.use_key::<O>(&params, body).await;
     exchange.answer(O::NAME, outcome)
@@ -252,7 +249,8 @@ impl Exchange {
             return Ok(None);
         }
         let key = key.to_str().ok().filter(|key| (1..=128).contains(&key.len()));
-        let key = key.ok_or_else(|| Failure::usage("an idempotency key has 1 to 128 characters"))?;
+        let key =
+            key.ok_or_else(|| Failure::usage("an idempotency key has 1 to 128 characters"))?;
         let mut asked = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
         asked.update(O::NAME.as_bytes());
         asked.update(on.text().as_bytes());

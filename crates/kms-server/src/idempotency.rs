@@ -138,7 +138,9 @@ mod tests {
     #[test]
     fn the_second_of_two_gets_the_answer_of_the_first() {
         let all = Idempotency::default();
-        let Ok(Turn::First(ticket)) = turn(&all, "a", 1) else { panic!("the first is carried out") };
+        let Ok(Turn::First(ticket)) = turn(&all, "a", 1) else {
+            panic!("the first is carried out")
+        };
         let waiting = turn(&all, "a", 1).unwrap_err();
         assert_eq!(waiting.code, "idempotency_in_progress");
         ticket.answered(Bytes::from_static(b"made"));

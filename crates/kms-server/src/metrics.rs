@@ -40,9 +40,10 @@ impl Metrics {
     /// None counted yet.
     pub(crate) fn new() -> Self {
         let registry = Registry::new();
-        let requests = enter(&registry, counters("requests_total", "Requests answered.", &[
-            "operation", "status",
-        ]));
+        let requests = enter(
+            &registry,
+            counters("requests_total", "Requests answered.", &["operation", "status"]),
+        );
         let limited =
             enter(&registry, counters("rate_limited_total", "Requests slowed down.", &["limit"]));
         let signed = enter(
@@ -60,7 +61,15 @@ impl Metrics {
             "When something was last signed.",
         );
         let last_signature = enter(&registry, last.expect(GOOD_NAME));
-        Self { registry, requests, limited, signed, sign_duration, request_duration, last_signature }
+        Self {
+            registry,
+            requests,
+            limited,
+            signed,
+            sign_duration,
+            request_duration,
+            last_signature,
+        }
     }
 
     /// A request was answered.

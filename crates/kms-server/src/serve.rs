@@ -235,11 +235,7 @@ async fn tick_once(app: &Arc<App>, manager: &Manager) {
 }
 
 /// SIGHUP: takes the configuration over where it is good.
-fn take_over(
-    reload: Option<&Reload>,
-    tls: Option<&RwLock<Arc<ServerConfig>>>,
-    manager: &Manager,
-) {
+fn take_over(reload: Option<&Reload>, tls: Option<&RwLock<Arc<ServerConfig>>>, manager: &Manager) {
     let Some(reload) = reload else { return };
     manager.tell("RELOADING=1");
     let taken = reload().and_then(|settings| match (settings, tls) {
@@ -306,7 +302,10 @@ impl Loop {
                 accepted = listener.accept() => accepted,
                 _ = self.stop.changed() => return,
             };
-            let Ok((stream, _)) = accepted else { pause().await; continue };
+            let Ok((stream, _)) = accepted else {
+                pause().await;
+                continue;
+            };
             let uid = stream.peer_cred().ok().map(|credentials| credentials.uid());
             let Some(held) = self.app.connections.enter() else { continue };
             let peer = Peer { uid, ..Peer::default() };
@@ -324,7 +323,10 @@ impl Loop {
                 accepted = listener.accept() => accepted,
                 _ = self.stop.changed() => return,
             };
-            let Ok((stream, from)) = accepted else { pause().await; continue };
+            let Ok((stream, from)) = accepted else {
+                pause().await;
+                continue;
+            };
             let Some(held) = self.app.connections.enter() else { continue };
             _ = stream.set_nodelay(true);
             let config = Arc::clone(&tls.read().unwrap_or_else(PoisonError::into_inner));

@@ -54,8 +54,7 @@ fn carry_out(
     let code = mfa_code.as_ref().map(|code| std::str::from_utf8(code.0.expose()));
     let code = code.transpose().map_err(|_| Failure::usage("the code is no text"))?;
     let client = if any_agent { client.of_any_agent() } else { client };
-    let shown =
-        Shown { principal: &principal, passphrase: &passphrase.0, mfa_code: code, client };
+    let shown = Shown { principal: &principal, passphrase: &passphrase.0, mfa_code: code, client };
     let caller = kms.login_within(shown, Some(id))?;
     let expires_at = caller.expires_at().unwrap_or_else(|| kms.present());
     let session = Secret(SecretBytes::copy_from(caller.token().expose()));

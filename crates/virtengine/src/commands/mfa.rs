@@ -53,7 +53,7 @@ fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
     }
     let code = visit.context.global.mfa_code.as_ref();
     let code = code.map(|code| Secret::copy_from(code.as_bytes()));
-    let passphrase = Secret::copy_from(visit.passphrase.expose());
+    let passphrase = visit.passphrase()?;
     let enrolment = visit.ask(Unnamed, EnrollMfa { passphrase, code })?;
     let text = match visit.context.format {
         Format::Text => text(&enrolment),

@@ -182,7 +182,7 @@ fn passphrase(visit: &Visit<'_>, args: &PassphraseArgs) -> Result<Exit, Problem>
     if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
         return Ok(exit);
     }
-    let old = Secret::copy_from(visit.passphrase.expose());
+    let old = visit.passphrase()?;
     _ = visit.ask(Unnamed, ChangePassphrase { old, new })?;
     say(&format!("done: {VERB} {name}"));
     Ok(Exit::Ok)
