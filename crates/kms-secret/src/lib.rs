@@ -22,8 +22,10 @@ mod read;
 mod prompt;
 mod write;
 mod aws_lc;
+mod allocator;
 mod process;
 
+pub use allocator::WipingAllocator;
 pub use arena::MemoryKind;
 pub use heap::LockedMemory;
 pub use heap::locked_memory;

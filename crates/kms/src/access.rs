@@ -91,6 +91,7 @@ pub use scope::InvalidGlob;
 pub use scope::InvalidSelection;
 pub use scope::Scope;
 pub use scope::Selection;
+pub use session::ANY_AGENT;
 pub use session::Client;
 pub use session::InvalidSessionPolicy;
 pub use session::InvalidSessionTag;

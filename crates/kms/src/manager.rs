@@ -71,6 +71,8 @@ pub use options::Options;
 pub use people::AccessManager;
 pub use signing::MESSAGE_LIMIT;
 pub use signing::Signed;
+pub use signing::UseCost;
+pub use status::KeyGauge;
 pub use status::Status;
 
 /// A home, open: the one way to its keys.
@@ -134,6 +136,11 @@ impl KeyManager {
         open::check_clock(&self.options, now, last)?;
         let now = now.micros();
         Ok(Timestamp::from_micros(self.high_water.fetch_max(now, Ordering::Relaxed).max(now)))
+    }
+
+    /// The present moment, as decisions see it; where the clock is not believed, the last one that was.
+    pub fn present(&self) -> Timestamp {
+        self.now().unwrap_or_else(|_| self.last_moment())
     }
 
     /// The latest moment anything was decided for.

@@ -26,6 +26,7 @@ use crate::cli::system::CompletionsArgs;
 use crate::cli::system::ConfigCommand;
 use crate::cli::system::InitArgs;
 use crate::cli::system::ManArgs;
+use crate::cli::system::ServeArgs;
 
 /// VirtEngine key management: keys for validators, providers and accounts.
 ///
@@ -58,6 +59,16 @@ pub(crate) enum Command {
     Dev,
     /// Make a home: store, keystore, audit log and the first administrator
     Init(InitArgs),
+    /// Run the daemon: it holds the keys, and people and programs talk to it
+    Serve(ServeArgs),
+    /// Log in at the daemon and keep the session
+    Login,
+    /// End the session that was kept
+    Logout,
+    /// Let the daemon use keys: with the passphrase of someone who opens the keystore
+    Unlock,
+    /// Make the daemon forget every secret until someone unlocks it
+    Lock,
     /// Show the state of the home
     Status,
     /// Examine the machine and the home, and say what to mend

@@ -7,11 +7,13 @@ mod doctor;
 mod init;
 mod keys;
 mod lifecycle;
+mod login;
 mod manual;
 mod mfa;
 mod policy;
 mod principal;
 mod role;
+mod serve;
 mod session;
 mod sign;
 mod status;
@@ -37,6 +39,11 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
         Command::Config(command) => config::run(command, global, format),
         Command::Dev => dev::run(global),
         Command::Init(args) => init::run(&context()?, args),
+        Command::Serve(args) => serve::run(&context()?, args),
+        Command::Login => login::login(&context()?),
+        Command::Logout => login::logout(&context()?),
+        Command::Unlock => login::unlock(&context()?),
+        Command::Lock => login::lock(&context()?),
         Command::Status => status::status(&context()?),
         Command::Doctor => doctor::run(&context()?),
         Command::Keys(command) => keys::run(&context()?, command),

@@ -19,6 +19,7 @@ use kms::lifecycle::KeyLifecyclePolicy;
 use serde::Serialize;
 
 use crate::config::sections::Audit;
+use crate::config::sections::Server;
 use crate::config::sections::Session;
 use crate::exit::Exit;
 use crate::output::Format;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) audit: Audit,
     /// Sessions.
     pub(crate) session: Session,
+    /// The daemon.
+    pub(crate) server: Server,
     /// Lifecycle policies beside the built-in ones.
     pub(crate) policy: Vec<KeyLifecyclePolicy>,
 }

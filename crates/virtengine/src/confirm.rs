@@ -55,7 +55,7 @@ pub(crate) fn severe(global: &Global, action: &str, object: &str) -> Result<(), 
 fn unconfirmed(action: &str, reason: &str, object: &str) -> Problem {
     let mut problem =
         Problem::usage(format!("to {action}, it must be named again")).because(reason);
-    problem.code = "confirmation_required";
+    problem.code = "confirmation_required".into();
     problem.fix(format!("add --confirm {}", quoted(object)))
 }
 
@@ -66,7 +66,7 @@ fn quoted(name: &str) -> String {
 
 fn declined() -> Problem {
     let mut problem = Problem::usage("nothing was done");
-    problem.code = "declined";
+    problem.code = "declined".into();
     problem
 }
 

@@ -61,6 +61,12 @@ impl<'a> Context<'a> {
         })
     }
 
+    /// The socket of the home's own daemon.
+    pub(crate) fn socket(&self) -> PathBuf {
+        let configured = self.loaded.config.server.unix.as_deref();
+        self.home.join(configured.unwrap_or(Path::new("kms.sock")))
+    }
+
     /// The present moment.
     pub(crate) fn now(&self) -> Timestamp {
         SystemClock.now()

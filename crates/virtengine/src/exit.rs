@@ -1,6 +1,6 @@
 //! Exit codes: what a script may conclude from how a command ended. All of them stand here.
 
-use kms::manager::ErrorKind;
+use kms_api::Kind;
 
 /// How the process ends. The numbers are part of the interface and never change their meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,20 +54,20 @@ impl Exit {
     }
 }
 
-impl From<ErrorKind> for Exit {
-    fn from(kind: ErrorKind) -> Self {
+impl From<Kind> for Exit {
+    fn from(kind: Kind) -> Self {
         match kind {
-            ErrorKind::Other => Self::Other,
-            ErrorKind::Usage => Self::Usage,
-            ErrorKind::NotFound => Self::NotFound,
-            ErrorKind::Conflict => Self::Conflict,
-            ErrorKind::NotPermitted => Self::NotPermitted,
-            ErrorKind::Authentication => Self::Authentication,
-            ErrorKind::Unavailable => Self::Unavailable,
-            ErrorKind::Integrity => Self::Integrity,
-            ErrorKind::Threshold => Self::Threshold,
-            ErrorKind::Unsafe => Self::Unsafe,
-            ErrorKind::Waiting => Self::Waiting,
+            Kind::Other => Self::Other,
+            Kind::Usage => Self::Usage,
+            Kind::NotFound => Self::NotFound,
+            Kind::Conflict => Self::Conflict,
+            Kind::NotPermitted => Self::NotPermitted,
+            Kind::Authentication => Self::Authentication,
+            Kind::Unavailable => Self::Unavailable,
+            Kind::Integrity => Self::Integrity,
+            Kind::Threshold => Self::Threshold,
+            Kind::Unsafe => Self::Unsafe,
+            Kind::Waiting => Self::Waiting,
         }
     }
 }

@@ -9,6 +9,7 @@ mod usage;
 mod config;
 mod context;
 mod secrets;
+mod daemon;
 mod visit;
 mod confirm;
 mod commands;
@@ -17,8 +18,14 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use kms_secret::WipingAllocator;
+
 use crate::cli::Cli;
 use crate::exit::Exit;
+
+/// Bodies of requests pass through buffers of libraries: none keeps what stood in it.
+#[global_allocator]
+static ALLOCATOR: WipingAllocator = WipingAllocator;
 
 fn main() -> ExitCode {
     // Before the first secret can be read: no core dumps, no debugger, locked memory.

@@ -3,10 +3,12 @@
 //! Text has the most important line last: what failed, why with the value seen, what to do.
 //! JSON is one object on one line of stderr. Secrets never stand in a problem.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use kms_api::Failure;
 use serde::Serialize;
 
 use crate::exit::Exit;
@@ -20,7 +22,7 @@ pub(crate) struct Problem {
     #[serde(skip)]
     pub(crate) exit: Exit,
     /// Stable name of the failure, for programs.
-    pub(crate) code: &'static str,
+    pub(crate) code: Cow<'static, str>,
     /// What failed, in one line.
     pub(crate) message: String,
     /// Why, with the value seen; empty where the message says it all.
@@ -32,7 +34,13 @@ pub(crate) struct Problem {
 impl Problem {
     /// A failure without a reason or advice yet.
     pub(crate) fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        Self { exit, code, message: message.into(), reason: String::new(), advice: Vec::new() }
+        Self {
+            exit,
+            code: code.into(),
+            message: message.into(),
+            reason: String::new(),
+            advice: Vec::new(),
+        }
     }
 
     /// Wrong use: exit 2, nothing was done.
@@ -99,23 +107,16 @@ struct WithNotes<'a> {
 
 impl From<kms::manager::Error> for Problem {
     fn from(error: kms::manager::Error) -> Self {
-        let message = error.to_string();
-        let mut problem = Self::new(error.kind().into(), error.code(), message);
-        // A cause that the message does not tell already.
-        let mut cause = std::error::Error::source(&error);
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            if !problem.message.contains(&text) && !problem.reason.contains(&text) {
-                problem.reason = if problem.reason.is_empty() {
-                    text
-                } else {
-                    format!("{}: {text}", problem.reason)
-                };
-            }
-            cause = inner.source();
-        }
-        problem.advice = error.advice();
-        problem
+        Failure::from(error).into()
+    }
+}
+
+/// The same, whether it was refused in this process or by the daemon.
+impl From<Failure> for Problem {
+    fn from(failure: Failure) -> Self {
+        let Failure { kind, code, detail, reason, advice, .. } = failure;
+        let (message, reason) = (detail.into(), reason.into());
+        Self { exit: kind.into(), code, message, reason, advice }
     }
 }
 

@@ -45,6 +45,21 @@ pub(crate) fn passphrase(
     read(&Source::of_caller(global, stdin)?, question)
 }
 
+/// Whether the command says where the passphrase is: by a flag or the variable.
+pub(crate) fn is_given(global: &Global) -> bool {
+    global.passphrase_file.is_some()
+        || global.passphrase_fd.is_some()
+        || std::env::var_os(FILE_VARIABLE).is_some_and(|file| !file.is_empty())
+}
+
+/// A passphrase that is the first line of a file.
+///
+/// # Errors
+/// When it cannot be read.
+pub(crate) fn line_of(file: &Path) -> Result<SecretBytes, Problem> {
+    read(&Source::File(file.to_owned()), "Passphrase")
+}
+
 /// The caller's passphrase where it is chosen here: asked for twice on a terminal.
 ///
 /// # Errors

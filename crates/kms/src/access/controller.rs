@@ -11,6 +11,8 @@ use std::sync::MutexGuard;
 use std::sync::PoisonError;
 use std::sync::RwLock;
 
+use kms_secret::SecretBytes;
+
 use crate::access::AccessFault;
 use crate::access::Authenticated;
 use crate::access::Change;
@@ -248,6 +250,16 @@ impl AccessController {
         let directory = self.directory();
         let principal = directory.of_session(&caller.session).ok_or(Denied::SessionEnded)?;
         grant::holds_somewhere(&directory, principal, permission)
+    }
+
+    /// Whose session a token opens, without using it: whether it may be used is looked at when it is.
+    pub fn holder(&self, token: &SecretBytes) -> Option<PrincipalId> {
+        self.sessions.holder(token)
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions.count()
     }
 
     /// Ends a session. Nothing happens, and that is well, if it has ended or never was. SPEC:

@@ -249,6 +249,10 @@ pub struct SessionRecord {
     pub(in crate::access) user_agent: Box<str>,
 }
 
+/// Stands for the program of a session that any program may show: who logs in to hand the session to
+/// another program says so.
+pub const ANY_AGENT: &str = "*";
+
 /// Why a token does not open a session. Safe to tell whoever holds the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionRefused {
@@ -346,7 +350,8 @@ impl Session {
         client: &Client<'_>,
     ) -> Result<(), SessionRefused> {
         let same_address = canonical(self.address) == canonical(client.address);
-        let same_agent = cleaned(client.user_agent).eq(self.user_agent.chars());
+        let same_agent = &*self.user_agent == ANY_AGENT
+            || cleaned(client.user_agent).eq(self.user_agent.chars());
         let moved =
             (policy.bind_address && !same_address) || (policy.bind_user_agent && !same_agent);
         if moved { Err(SessionRefused::Moved(self.tag())) } else { Ok(()) }

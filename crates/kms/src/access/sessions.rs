@@ -161,6 +161,17 @@ impl Sessions {
         Ok(session)
     }
 
+    /// Whose session a token opens, whether or not its time is over.
+    pub(in crate::access) fn holder(&self, token: &SecretBytes) -> Option<PrincipalId> {
+        self.find(&TokenHash::of(token)).map(|session| session.principal)
+    }
+
+    /// How many there are.
+    pub(in crate::access) fn count(&self) -> usize {
+        let len = |shard: &Shard| shard.read().unwrap_or_else(PoisonError::into_inner).len();
+        self.shards.iter().map(len).sum()
+    }
+
     /// Ends a session; nothing happens if it has ended already.
     pub(in crate::access) fn end(&self, session: &Session) {
         let mut shard = self.shard(&session.hash).write().unwrap_or_else(PoisonError::into_inner);

@@ -8,12 +8,17 @@
 //! it was. Any other error of the disk is final: what is on the disk then is not known, and nothing
 //! is acknowledged by this process again.
 
+use std::future::Future;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::Condvar;
 use std::sync::Mutex;
 use std::sync::MutexGuard;
 use std::sync::PoisonError;
+use std::task::Context;
+use std::task::Poll;
+use std::task::Waker;
 use std::thread::JoinHandle;
 
 use crate::audit::AuditFault;
@@ -190,13 +195,29 @@ impl Receipt {
     pub fn wait(self) -> Result<(), AuditFault> {
         let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
-            match &*state {
-                GateState::Waiting => {}
-                GateState::Durable => return Ok(()),
-                GateState::Lost(why) => return Err(AuditFault::Poisoned(Arc::clone(why))),
+            if let Some(outcome) = state.outcome() {
+                return outcome;
             }
             state = self.0.opened.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// The same without a thread that waits: whoever polls is woken once the bytes are durable.
+impl Future for Receipt {
+    type Output = Result<(), AuditFault>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(outcome) = state.outcome() {
+            return Poll::Ready(outcome);
+        }
+        if let GateState::Waiting(sleepers) = &mut *state
+            && !sleepers.last().is_some_and(|last| last.will_wake(context.waker()))
+        {
+            sleepers.push(context.waker().clone());
+        }
+        Poll::Pending
     }
 }
 
@@ -207,18 +228,39 @@ struct Gate {
     opened: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 enum GateState {
-    #[default]
-    Waiting,
+    /// Not known yet; whoever awaits it is woken.
+    Waiting(Vec<Waker>),
     Durable,
     Lost(Arc<str>),
 }
 
+impl Default for GateState {
+    fn default() -> Self {
+        Self::Waiting(Vec::new())
+    }
+}
+
+impl GateState {
+    fn outcome(&self) -> Option<Result<(), AuditFault>> {
+        match self {
+            Self::Waiting(_) => None,
+            Self::Durable => Some(Ok(())),
+            Self::Lost(why) => Some(Err(AuditFault::Poisoned(Arc::clone(why)))),
+        }
+    }
+}
+
 impl Gate {
-    fn open(&self, state: GateState) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = state;
+    fn open(&self, outcome: GateState) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *state, outcome);
+        drop(state);
         self.opened.notify_all();
+        if let GateState::Waiting(sleepers) = before {
+            sleepers.into_iter().for_each(Waker::wake);
+        }
     }
 }
 

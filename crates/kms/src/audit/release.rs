@@ -19,6 +19,11 @@
 //! ```
 
 use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Context;
+use std::task::Poll;
+use std::task::ready;
 
 use crate::audit::AuditFault;
 use crate::audit::Encoded;
@@ -52,16 +57,17 @@ impl<T> fmt::Debug for Unreleased<T> {
 
 /// A result whose record has its place in the log and is being made durable. Dropping it discards
 /// the result; the record stays.
-#[must_use = "the result is given out by `wait` only"]
+#[must_use = "the result is given out by `wait` or by awaiting it, only"]
 pub struct Pending<T> {
-    value: T,
+    /// Taken out once, when the record is durable.
+    value: Option<T>,
     seq: u64,
     receipt: Receipt,
 }
 
 impl<T> Pending<T> {
     pub(in crate::audit) fn new(value: T, seq: u64, receipt: Receipt) -> Self {
-        Self { value, seq, receipt }
+        Self { value: Some(value), seq, receipt }
     }
 
     /// The number of the record.
@@ -74,8 +80,27 @@ impl<T> Pending<T> {
     /// # Errors
     ///
     /// [`AuditFault::Poisoned`]; the result is discarded.
+    ///
+    /// # Panics
+    ///
+    /// When the result was taken already, by polling.
     pub fn wait(self) -> Result<T, AuditFault> {
-        self.receipt.wait().map(|()| self.value)
+        self.receipt.wait()?;
+        Ok(self.value.expect("a result is taken once"))
+    }
+}
+
+/// As [`Pending::wait`], for callers that have no thread to spare: many are awaited on few threads.
+///
+/// # Panics
+/// When polled again after it was ready.
+impl<T: Unpin> Future for Pending<T> {
+    type Output = Result<T, AuditFault>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let durable = ready!(Pin::new(&mut self.receipt).poll(context));
+        let value = self.value.take();
+        Poll::Ready(durable.map(|()| value.expect("a future is not polled after it was ready")))
     }
 }
 

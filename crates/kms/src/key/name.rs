@@ -173,6 +173,18 @@ impl fmt::Display for KeyRef {
     }
 }
 
+impl Serialize for KeyRef {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for KeyRef {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 impl From<KeyId> for KeyRef {
     fn from(id: KeyId) -> Self {
         Self::Id(id)

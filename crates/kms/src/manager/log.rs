@@ -4,6 +4,7 @@
 //! the caller's own identity, so nobody can forge a record of another.
 
 use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io::Write;
 
 use crate::access::Permission;
@@ -115,6 +116,25 @@ impl AuditManager<'_> {
             let events = self.kms.audit.files().find(query)?;
             way.note("records", events.len().to_string());
             Ok(events)
+        })
+    }
+
+    /// The latest `count` of the records a query asks for, oldest first. Needs `audit:read`.
+    ///
+    /// # Errors
+    /// As [`Self::get_events`].
+    pub fn find_latest(&self, query: &Query, count: usize) -> Result<Vec<AuditEvent>, Error> {
+        self.kms.operation(self.caller, EventType::AuditRead, |way| {
+            _ = way.authorize(Permission::AuditRead, &Target::None)?;
+            let mut latest = VecDeque::new();
+            self.kms.audit.files().visit(query, |event, _| {
+                latest.push_back(event);
+                if latest.len() > count {
+                    latest.pop_front();
+                }
+            })?;
+            way.note("records", latest.len().to_string());
+            Ok(latest.into())
         })
     }
 

@@ -21,6 +21,7 @@ use crate::lifecycle::KeyLifecyclePolicy;
 use crate::manager::home::Layout;
 use crate::time::Clock;
 use crate::time::SystemClock;
+use crate::time::Timestamp;
 
 /// How a home is opened. [`Options::new`] is right for everyone without a configuration.
 #[derive(Debug, Clone)]
@@ -105,6 +106,12 @@ pub struct Login<'a> {
 }
 
 impl Client {
+    /// The same place, and any program there.
+    #[must_use]
+    pub fn of_any_agent(self) -> Self {
+        Self { user_agent: access::ANY_AGENT.to_owned(), ..self }
+    }
+
     /// As the access room looks at it.
     pub(crate) fn shown(&self) -> access::Client<'_> {
         access::Client { address: self.source_ip, user_agent: &self.user_agent }
@@ -121,12 +128,36 @@ impl Client {
 pub struct Caller {
     token: SecretBytes,
     client: Client,
+    request: Option<String>,
+    expires_at: Option<Timestamp>,
 }
 
 impl Caller {
     /// Whoever shows `token` from `client`; whether that is a session is looked at on each call.
     pub fn new(token: SecretBytes, client: Client) -> Self {
-        Self { token, client }
+        Self { token, client, request: None, expires_at: None }
+    }
+
+    /// With the name of the request this is, which will stand in its records.
+    #[must_use]
+    pub fn within(mut self, request: impl Into<String>) -> Self {
+        self.request = Some(request.into());
+        self
+    }
+
+    /// Whoever has just logged in.
+    pub(crate) fn started(token: SecretBytes, client: Client, expires_at: Timestamp) -> Self {
+        Self { token, client, request: None, expires_at: Some(expires_at) }
+    }
+
+    /// When the session ends at the latest; known to the caller that a login returned.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        self.expires_at
+    }
+
+    /// The name of the request.
+    pub(crate) fn request(&self) -> Option<&str> {
+        self.request.as_deref()
     }
 
     /// The session's token: 64 hex digits that stand for the session's holder.

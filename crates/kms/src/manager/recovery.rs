@@ -5,6 +5,7 @@
 //! and carry out a destruction that a person ordered before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::audit::AuditEvent;
 use crate::audit::Cause;
@@ -29,6 +30,7 @@ use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Notice;
 use crate::manager::moves::put_move;
+use crate::manager::table::Slot;
 use crate::manager::way::text;
 use crate::storage;
 use crate::storage::StorageError;
@@ -204,6 +206,18 @@ impl KeyManager {
             self.remove_left_behind(&record)?;
         }
         Ok(())
+    }
+
+    /// Carries out what time alone causes, if there is any: for a process that stays. Sessions that
+    /// are over go, keys past their date expire, and what was ordered to be destroyed by now is.
+    ///
+    /// # Errors
+    /// When something cannot be written; what is due stays due.
+    pub fn carry_out_due(&self) -> Result<(), Error> {
+        let now = self.now()?;
+        self.forget_ended_sessions(now)?;
+        let is_due = |slot: &Arc<Slot>| lifecycle::due(&slot.read(), now).is_some();
+        if self.keys.all().iter().any(is_due) { self.carry_out_what_is_due() } else { Ok(()) }
     }
 
     fn carry_out(

@@ -8,10 +8,12 @@ use crate::access;
 use crate::access::AccessContents;
 use crate::access::LockoutRecord;
 use crate::access::Permission;
+use crate::access::PrincipalId;
 use crate::access::Proven;
 use crate::access::SessionRecord;
 use crate::access::SessionTag;
 use crate::access::Target;
+use crate::audit::Cause;
 use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::manager::Caller;
@@ -72,11 +74,20 @@ impl KeyManager {
     /// One answer for an unknown name, a wrong passphrase and a wrong code, after the same time;
     /// also when too many attempts failed. Failures are recorded.
     pub fn login(&self, login: Login<'_>) -> Result<Caller, Error> {
+        self.login_within(login, None)
+    }
+
+    /// As [`Self::login`], with the name of the request it is, which stands in the record.
+    ///
+    /// # Errors
+    /// As [`Self::login`].
+    pub fn login_within(&self, login: Login<'_>, request: Option<&str>) -> Result<Caller, Error> {
         let (mut draft, now) = self.new_draft(EventType::SessionCreated);
+        draft.request = request.map(str::to_owned);
         draft.source_ip = login.client.source_ip.map(|ip| ip.to_string());
         draft.user_agent = login.client.named();
         match now.and_then(|now| self.try_login(&mut draft, &login, now)) {
-            Ok(token) => Ok(Caller::new(token, login.client)),
+            Ok((token, expires_at)) => Ok(Caller::started(token, login.client, expires_at)),
             Err(error) => {
                 draft.event = EventType::LoginFailed;
                 if let Error::Refused(Refused::Login(refused)) = &error {
@@ -99,7 +110,7 @@ impl KeyManager {
         draft: &mut Draft,
         login: &Login<'_>,
         now: Timestamp,
-    ) -> Result<SecretBytes, Error> {
+    ) -> Result<(SecretBytes, Timestamp), Error> {
         self.audit.check_room()?;
         // 1. The passphrase.
         let shown = access::Login {
@@ -135,7 +146,7 @@ impl KeyManager {
         })?;
         self.audit.record(encoded)?.wait()?;
         self.store.clear_outbox(position);
-        Ok(started.token)
+        Ok((started.token, started.expires_at))
     }
 
     /// A code is of the clock's time, also while decisions wait for the clock to catch up.
@@ -197,6 +208,39 @@ impl KeyManager {
             }
         }
         Ok(())
+    }
+
+    /// Whose session the caller shows, if there is one; it is neither used nor checked, so nothing is
+    /// decided by it but how much of a request is read.
+    pub fn holder(&self, caller: &Caller) -> Option<PrincipalId> {
+        self.access.holder(caller.token())
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.access.session_count()
+    }
+
+    /// Writes one record of `count` refusals of callers without a session: a flood of them must not
+    /// fill the log.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn record_refusals(&self, count: u64) -> Result<(), Error> {
+        let (mut draft, _) = self.new_draft(EventType::AccessDenied);
+        draft.cause = Cause::Timer;
+        draft.success = false;
+        draft.error_code = Some("session_missing".to_owned());
+        draft.details.push(text("count", count.to_string()));
+        Ok(self.audit.record(draft)?.wait()?)
+    }
+
+    /// Whether the caller's session lives. Nothing is done, so nothing is on record but a refusal.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub fn check_session(&self, caller: &Caller) -> Result<(), Error> {
+        self.begin(caller, EventType::AccessRead).map(|_| ())
     }
 
     /// Ends the caller's session. Ending one that has ended is no error.

@@ -5,7 +5,9 @@ use aws_lc_rs::digest;
 use crate::access::Permission;
 use crate::audit::EventType;
 use crate::audit::Pending;
+use crate::audit::Unreleased;
 use crate::compromise;
+use crate::key::Algorithm;
 use crate::key::KeyId;
 use crate::key::KeyRef;
 use crate::key::Scheme;
@@ -31,6 +33,15 @@ pub struct Signed {
     pub key_id: KeyId,
     /// The signature.
     pub signature: Signature,
+}
+
+/// What one use of a key costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UseCost {
+    /// In signatures of Ed25519, roughly.
+    pub units: u32,
+    /// Whether it is made by this process and not by a device.
+    pub here: bool,
 }
 
 impl KeyManager {
@@ -113,20 +124,63 @@ impl KeyManager {
         signature: &[u8],
         scheme: Scheme,
     ) -> Result<bool, Error> {
-        self.operation(caller, EventType::KeyVerified, |way| {
-            check_length(message)?;
-            let slot = way.find(key)?;
-            let record = slot.read();
-            _ = way.authorize_key(Permission::KeyRead, &record)?;
-            lifecycle::admit_operation(&record, KeyOperation::Verify, way.now)?;
-            let valid = storage::verify(&record.public_key, message, signature, scheme);
-            way.note("message_sha256", sha256_hex(message));
-            if !valid {
-                way.draft.success = false;
-                way.draft.error_code = Some("signature_invalid".to_owned());
-            }
-            Ok(valid)
-        })
+        Ok(self.verify_pending(caller, key, message, (signature, scheme))?.wait()?)
+    }
+
+    /// As [`Self::verify`]; the answer can be taken out of what is returned once its record is
+    /// durable, so that many verifications share one group commit.
+    ///
+    /// # Errors
+    /// As [`Self::verify`].
+    pub fn verify_pending(
+        &self,
+        caller: &Caller,
+        key: &KeyRef,
+        message: &[u8],
+        (signature, scheme): (&[u8], Scheme),
+    ) -> Result<Pending<bool>, Error> {
+        let mut way = self.begin(caller, EventType::KeyVerified)?;
+        match self.check_signature(&mut way, key, message, (signature, scheme)) {
+            Ok(valid) => Ok(self.audit.release(Unreleased::new(valid, way.draft))?),
+            Err(error) => Err(way.refuse(error)),
+        }
+    }
+
+    fn check_signature(
+        &self,
+        way: &mut Way<'_>,
+        key: &KeyRef,
+        message: &[u8],
+        (signature, scheme): (&[u8], Scheme),
+    ) -> Result<bool, Error> {
+        check_length(message)?;
+        let slot = way.find(key)?;
+        let record = slot.read();
+        _ = way.authorize_key(Permission::KeyRead, &record)?;
+        lifecycle::admit_operation(&record, KeyOperation::Verify, way.now)?;
+        let valid = storage::verify(&record.public_key, message, signature, scheme);
+        way.note("message_sha256", sha256_hex(message));
+        if !valid {
+            way.draft.success = false;
+            way.draft.error_code = Some("signature_invalid".to_owned());
+        }
+        Ok(valid)
+    }
+
+    /// What one signature of `key` costs, in signatures of Ed25519, and whether it is made in this
+    /// process: what a server must know to plan. Names no key to whoever may not see it; an unknown
+    /// one costs as little as any.
+    pub fn cost_of(&self, key: &KeyRef) -> UseCost {
+        let Some(slot) = self.keys.find(key) else { return UseCost { units: 1, here: true } };
+        let record = slot.read();
+        let units = match record.algorithm() {
+            Algorithm::Ed25519 => 1,
+            Algorithm::P256 => 2,
+            Algorithm::Secp256k1 => 4,
+            Algorithm::Rsa2048 => 50,
+            Algorithm::Rsa4096 => 450,
+        };
+        UseCost { units, here: matches!(record.storage.as_str(), "file" | "memory") }
     }
 }
 

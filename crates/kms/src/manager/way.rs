@@ -70,6 +70,7 @@ impl KeyManager {
         let (mut draft, now) = self.new_draft(event);
         draft.source_ip = caller.client().source_ip.map(|ip| ip.to_string());
         draft.user_agent = caller.client().named();
+        draft.request = caller.request().map(str::to_owned);
         let now = match now {
             Ok(now) => now,
             Err(leapt) => return Err(self.record_refusal(draft, leapt)),

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use kms::access::PrincipalName;
+use kms_server::Address;
 
 use crate::output::Format;
 
@@ -27,6 +28,26 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "N", help_heading = GLOBAL)]
     #[arg(conflicts_with = "passphrase_file", value_parser = clap::value_parser!(u32).range(..=4096))]
     pub(crate) passphrase_fd: Option<u32>,
+
+    /// The daemon to talk to: unix:PATH or https://HOST:PORT [default: the home's, if it runs]
+    #[arg(long, global = true, value_name = "ADDRESS", env = "VIRTENGINE_SERVER")]
+    #[arg(help_heading = GLOBAL)]
+    pub(crate) server: Option<Address>,
+
+    /// Trust servers with a certificate of these authorities, PEM [default: the machine's]
+    #[arg(long, global = true, value_name = "FILE", env = "VIRTENGINE_SERVER_CA")]
+    #[arg(help_heading = GLOBAL)]
+    pub(crate) server_ca: Option<PathBuf>,
+
+    /// Show this certificate to the server, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "VIRTENGINE_CLIENT_CERT")]
+    #[arg(help_heading = GLOBAL, requires = "client_key")]
+    pub(crate) client_cert: Option<PathBuf>,
+
+    /// The private key of that certificate, PEM
+    #[arg(long, global = true, value_name = "FILE", env = "VIRTENGINE_CLIENT_KEY")]
+    #[arg(help_heading = GLOBAL, requires = "client_cert")]
+    pub(crate) client_key: Option<PathBuf>,
 
     /// The current code of your authenticator, or a recovery code
     #[arg(long, global = true, value_name = "CODE", help_heading = GLOBAL)]

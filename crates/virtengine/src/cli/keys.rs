@@ -92,7 +92,7 @@ pub(crate) struct ReasonedArgs {
 }
 
 /// How a key that comes into being is kept.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub(crate) struct NewKeyArgs {
     /// What the key is for: consensus, account, provider or general; can never be changed
     #[arg(long, default_value = "general")]

@@ -5,9 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap::ValueEnum;
 use kms::key::KeyRef;
-use kms::key::Padding;
-use kms::key::Prehash;
-use kms::key::Scheme;
+use kms_api::SchemeView;
 
 /// `sign`.
 #[derive(Debug, Args)]
@@ -77,17 +75,16 @@ pub(crate) struct SchemeArgs {
 
 impl SchemeArgs {
     /// The scheme.
-    pub(crate) fn scheme(&self) -> Scheme {
-        let prehash = match (self.prehashed, self.hash) {
-            (true, _) => Prehash::Prehashed,
-            (false, Hash::Sha256) => Prehash::Sha256,
-            (false, Hash::Keccak256) => Prehash::Keccak256,
+    pub(crate) fn scheme(&self) -> SchemeView {
+        let hash = match self.hash {
+            Hash::Sha256 => kms_api::Hash::Sha256,
+            Hash::Keccak256 => kms_api::Hash::Keccak256,
         };
         let padding = match self.padding {
-            PaddingName::Pss => Padding::Pss,
-            PaddingName::Pkcs1v15 => Padding::Pkcs1v15,
+            PaddingName::Pss => kms_api::PaddingName::Pss,
+            PaddingName::Pkcs1v15 => kms_api::PaddingName::Pkcs1v15,
         };
-        Scheme { prehash, padding }
+        SchemeView { hash, prehashed: self.prehashed, padding }
     }
 }
 
@@ -115,14 +112,14 @@ impl Encoding {
         }
     }
 
-    /// The name in JSON.
-    pub(crate) fn name(self) -> &'static str {
+    /// As it is asked for.
+    pub(crate) fn wire(self) -> kms_api::Encoding {
         match self {
-            Self::Raw => "raw",
-            Self::Hex => "hex",
-            Self::Base64 => "base64",
-            Self::Der => "der",
-            Self::Rsv => "rsv",
+            Self::Raw => kms_api::Encoding::Raw,
+            Self::Hex => kms_api::Encoding::Hex,
+            Self::Base64 => kms_api::Encoding::Base64,
+            Self::Der => kms_api::Encoding::Der,
+            Self::Rsv => kms_api::Encoding::Rsv,
         }
     }
 }

@@ -28,6 +28,32 @@ pub(crate) enum MfaKind {
     None,
 }
 
+/// `serve`.
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
+    /// Listen on this socket [default: kms.sock in the home, or as configured]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) unix: Option<PathBuf>,
+    /// Listen on this address with TLS [default: as configured]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<std::net::SocketAddr>,
+    /// How the journal on stderr is written [default: text on a terminal, else json]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) log_format: Option<LogForm>,
+    /// Write a line for each request
+    #[arg(long)]
+    pub(crate) log_requests: bool,
+}
+
+/// Forms of the daemon's journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
 /// The configuration file.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {

@@ -8,19 +8,22 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use kms::access::Permission;
-use kms::audit::AuditEvent;
 use kms::audit::ExportFormat;
-use kms::audit::Head;
-use kms::audit::Query;
-use kms::audit::Verification;
 use kms::audit::VerifyOptions;
-use kms::audit::Violation;
 use kms::audit::verify_files;
 use kms::manager::Error;
-use kms::manager::Fault;
-use kms::time::Timestamp;
-use serde::Serialize;
+use kms_api::AuditHead;
+use kms_api::CheckpointAudit;
+use kms_api::Event;
+use kms_api::ListEvents;
+use kms_api::NamePrincipals;
+use kms_api::Operation;
+use kms_api::ReadHead;
+use kms_api::ReportAudit;
+use kms_api::Unnamed;
+use kms_api::Verified;
+use kms_api::VerifyAudit;
+use kms_api::ViolationView;
 
 use crate::cli::audit::AuditCommand;
 use crate::cli::audit::ExportArgs;
@@ -42,6 +45,7 @@ use crate::problem::Problem;
 use crate::problem::say;
 use crate::problem::warn;
 use crate::secrets::Stdin;
+use crate::visit::ExportFailed;
 use crate::visit::Visit;
 use crate::visit::visit;
 
@@ -57,38 +61,54 @@ pub(crate) fn run(context: &Context<'_>, command: &AuditCommand) -> Result<Exit,
         AuditCommand::Report(args) => visit(context, Stdin::Free, |visit| report(visit, args)),
         AuditCommand::Export(args) => visit(context, Stdin::Free, |visit| export(visit, args)),
         AuditCommand::Checkpoint => visit(context, Stdin::Free, |visit| {
-            let audit = visit.kms.audit(visit.caller);
-            let Head { size, root } = audit.checkpoint()?;
-            let audit_key = audit.audit_key().to_owned();
-            print_head(visit, &HeadView { size, root: hex::encode(root), audit_key })
+            print_head(visit, &visit.ask(Unnamed, CheckpointAudit {})?)
         }),
     }
 }
 
 fn log(visit: &Visit<'_>, args: &LogArgs) -> Result<Exit, Problem> {
-    let now = visit.context.now();
-    let since = args.since.map_or(Timestamp::EPOCH, |since| since.seen_from(now));
-    let audit = visit.kms.audit(visit.caller);
-    let mut events = match &args.key {
-        Some(key) => audit.get_events_by_key(key, since)?,
-        None => audit.get_events(since, args.event)?,
-    };
-    events.retain(|event| args.event.is_none_or(|wanted| event.event == wanted));
-    let limit = args.limit.unwrap_or(usize::MAX);
-    let latest = events.get(events.len().saturating_sub(limit)..).unwrap_or_default();
+    let events = events(visit, args)?;
     match visit.context.format {
-        Format::Json => output::bytes(&json_lines(latest)?)?,
-        Format::Yaml => visit.context.data(&latest, String::new)?,
+        Format::Json => output::bytes(&json_lines(&events)?)?,
+        Format::Yaml => visit.context.data(&events, String::new)?,
         Format::Text => {
-            let names = audit.principal_names()?;
-            let named = names.iter().map(|(id, name)| (id.to_string(), name.to_string()));
-            visit.context.data(&latest, || table(latest, &named.collect()))?;
+            let names = visit.ask(Unnamed, NamePrincipals {})?;
+            visit.context.data(&events, || table(&events, &names))?;
         }
     }
     Ok(Exit::Ok)
 }
 
-fn json_lines(events: &[AuditEvent]) -> Result<Vec<u8>, Problem> {
+/// The records that are asked for, page by page; with a limit, the latest.
+fn events(visit: &Visit<'_>, args: &LogArgs) -> Result<Vec<Event>, Problem> {
+    let now = visit.context.now();
+    let mut page = ListEvents {
+        since: args.since.map(|since| since.seen_from(now)),
+        event: args.event,
+        key: args.key.clone(),
+        ..ListEvents::default()
+    };
+    if let Some(latest) = args.limit.and_then(|limit| u32::try_from(limit).ok())
+        && (1..=1000).contains(&latest)
+    {
+        page.latest = Some(latest);
+        return visit.ask(Unnamed, page);
+    }
+    let mut events = Vec::new();
+    loop {
+        let found = visit.ask(Unnamed, page.clone())?;
+        let next = ListEvents::next(&found).and_then(|next| next.parse().ok());
+        events.extend(found);
+        page.after = next;
+        if next.is_none() {
+            break;
+        }
+    }
+    let surplus = events.len().saturating_sub(args.limit.unwrap_or(usize::MAX));
+    Ok(events.split_off(surplus))
+}
+
+fn json_lines(events: &[Event]) -> Result<Vec<u8>, Problem> {
     let mut lines = Vec::new();
     for event in events {
         serde_json::to_writer(&mut lines, event)
@@ -99,9 +119,9 @@ fn json_lines(events: &[AuditEvent]) -> Result<Vec<u8>, Problem> {
 }
 
 /// Records for people: principals by name, where the home knows it still.
-fn table(events: &[AuditEvent], names: &BTreeMap<String, String>) -> String {
+fn table(events: &[Event], names: &BTreeMap<String, String>) -> String {
     let mut table = Table::new(&["SEQ", "TIME", "EVENT", "RESULT", "PRINCIPAL", "KEY"]);
-    for event in events {
+    for Event(event) in events {
         let result = match (event.success, &event.error_code) {
             (true, _) => "ok".to_owned(),
             (false, code) => code.clone().unwrap_or_else(|| "failed".to_owned()),
@@ -117,14 +137,6 @@ fn table(events: &[AuditEvent], names: &BTreeMap<String, String>) -> String {
         ]);
     }
     table.render_or("no records")
-}
-
-#[derive(Serialize)]
-struct Verified<'a> {
-    valid: bool,
-    records: u64,
-    checkpoints: u64,
-    errors: &'a [Violation],
 }
 
 /// `audit verify --dir`: no home, no configuration, no lock and no passphrase.
@@ -164,14 +176,13 @@ fn options(args: &VerifyArgs) -> VerifyOptions {
     }
 }
 
-fn in_directory(dir: &Path, options: &VerifyOptions) -> Result<Verification, Problem> {
+fn in_directory(dir: &Path, options: &VerifyOptions) -> Result<Verified, Problem> {
     let verified = spin("verifying the audit log", || verify_files(dir, options));
-    Ok(verified.map_err(Error::from)?)
+    Ok(verified.map_err(Error::from)?.into())
 }
 
-fn in_home(visit: &Visit<'_>, options: &VerifyOptions) -> Result<Verification, Problem> {
-    let audit = visit.kms.audit(visit.caller);
-    let verified = spin("verifying the audit log", || audit.verify_integrity())?;
+fn in_home(visit: &Visit<'_>, options: &VerifyOptions) -> Result<Verified, Problem> {
+    let verified = spin("verifying the audit log", || visit.ask(Unnamed, VerifyAudit {}))?;
     let asked_more = options.audit_key.is_some() || options.expect_head.is_some();
     if !verified.valid || !asked_more {
         return Ok(verified);
@@ -179,17 +190,16 @@ fn in_home(visit: &Visit<'_>, options: &VerifyOptions) -> Result<Verification, P
     in_directory(&visit.context.audit_dir(), options)
 }
 
-fn print_verification(format: Format, verified: &Verification) -> Result<Exit, Problem> {
-    let Verification { valid, records, checkpoints, errors, .. } = verified;
-    let shown = Verified { valid: *valid, records: *records, checkpoints: *checkpoints, errors };
-    output::data(format, &shown, || {
+fn print_verification(format: Format, verified: &Verified) -> Result<Exit, Problem> {
+    let Verified { valid, records, checkpoints, errors } = verified;
+    output::data(format, verified, || {
         let mut text = Details::default()
             .add("valid", valid)
             .add("records", records)
             .add("checkpoints", checkpoints)
             .render();
         for error in errors {
-            let Violation { file, line, kind, detail, .. } = error;
+            let ViolationView { file, line, kind, detail, .. } = error;
             text += &format!("{}:{line}: {kind}: {}\n", escape(file), escape(detail));
         }
         text
@@ -197,22 +207,11 @@ fn print_verification(format: Format, verified: &Verification) -> Result<Exit, P
     Ok(if *valid { Exit::Ok } else { Exit::Integrity })
 }
 
-#[derive(Serialize)]
-struct HeadView {
-    size: u64,
-    root: String,
-    audit_key: String,
-}
-
 fn head(visit: &Visit<'_>) -> Result<Exit, Problem> {
-    visit.kms.access(visit.caller).check_permission(Permission::AuditRead)?;
-    let status = visit.kms.status();
-    let view =
-        HeadView { size: status.audit_size, root: status.audit_root, audit_key: status.audit_key };
-    print_head(visit, &view)
+    print_head(visit, &visit.ask(Unnamed, ReadHead {})?)
 }
 
-fn print_head(visit: &Visit<'_>, view: &HeadView) -> Result<Exit, Problem> {
+fn print_head(visit: &Visit<'_>, view: &AuditHead) -> Result<Exit, Problem> {
     visit.context.data(view, || {
         Details::default()
             .add("size", view.size)
@@ -225,7 +224,7 @@ fn print_head(visit: &Visit<'_>, view: &HeadView) -> Result<Exit, Problem> {
 
 fn report(visit: &Visit<'_>, args: &SinceArgs) -> Result<Exit, Problem> {
     let since = args.since.seen_from(visit.context.now());
-    let report = visit.kms.audit(visit.caller).generate_audit_report(since)?;
+    let report = visit.ask(Unnamed, ReportAudit { since })?;
     visit.context.data(&report, || {
         let rate = report.success_rate.map(|rate| format!("{:.2} %", rate * 100.0));
         Details::default()
@@ -248,12 +247,12 @@ fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Problem> {
         ExportForm::Jsonl => ExportFormat::Jsonl,
         ExportForm::Csv => ExportFormat::Csv,
     };
-    let audit = visit.kms.audit(visit.caller);
     let Some(path) = &args.out else {
         let mut stdout = io::stdout().lock();
-        match audit.export(&Query::default(), format, &mut stdout) {
-            Err(Error::Fault(Fault::Output(e))) => return Err(output::closed(&e)),
-            done => _ = done?,
+        match visit.export(format, &mut stdout) {
+            Err(ExportFailed::Output(e)) => return Err(output::closed(&e)),
+            Err(ExportFailed::Refused(problem)) => return Err(problem),
+            Ok(_) => {}
         }
         stdout.flush().map_err(|e| output::closed(&e))?;
         return Ok(Exit::Ok);
@@ -262,7 +261,11 @@ fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Problem> {
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(refuse)?;
     let mut writer = BufWriter::new(file);
-    let records = spin("exporting", || audit.export(&Query::default(), format, &mut writer))?;
+    let exported = spin("exporting", || visit.export(format, &mut writer));
+    let records = exported.map_err(|failed| match failed {
+        ExportFailed::Output(e) => refuse(e),
+        ExportFailed::Refused(problem) => problem,
+    })?;
     let file = writer.into_inner().map_err(|e| refuse(e.into_error()))?;
     file.sync_all().map_err(refuse)?;
     say(&format!("{records} records written to {}", path.display()));

@@ -5,9 +5,11 @@ use std::os::unix::fs::MetadataExt;
 use kms::audit::VerifyOptions;
 use kms::audit::verify_files;
 use kms::manager::KeyManager;
+use kms_api::StatusView;
 use serde::Serialize;
 
 use crate::context::Context;
+use crate::daemon;
 use crate::exit::Exit;
 use crate::output::text::escape;
 use crate::problem::Problem;
@@ -101,6 +103,11 @@ fn room(context: &Context<'_>) -> Step {
 /// Whether the home opens, and where it does, the files of its keys.
 fn home(context: &Context<'_>) -> Vec<Step> {
     const STEP: &str = "home opens";
+    match daemon::find(context).and_then(|found| Ok(found.map(|mut d| d.status()).transpose()?)) {
+        Ok(None) => {}
+        Ok(Some(status)) => return vec![served(&status)],
+        Err(problem) => return vec![Step::bad("daemon", problem.message)],
+    }
     let opened = visit::open(context).and_then(|kms| {
         let keys = key_files(&kms);
         kms.close()?;
@@ -109,6 +116,16 @@ fn home(context: &Context<'_>) -> Vec<Step> {
     match opened {
         Ok(keys) => vec![Step::good(STEP, "not in use, store and log fit each other"), keys],
         Err(problem) => vec![Step::bad(STEP, format!("[{}] {}", problem.code, problem.message))],
+    }
+}
+
+/// What the daemon says that has the home.
+fn served(status: &StatusView) -> Step {
+    const STEP: &str = "daemon";
+    match (status.sealed, status.audit_writable) {
+        (_, false) => Step::bad(STEP, "it runs, and its audit log cannot be written"),
+        (true, true) => Step::bad(STEP, "it runs, and is locked; unlock it: virtengine unlock"),
+        (false, true) => Step::good(STEP, "it has the home, and can sign"),
     }
 }
 

@@ -6,23 +6,34 @@ mod moves;
 
 use kms::access::Permission;
 use kms::key::Algorithm;
-use kms::key::KeyRef;
-use kms::key::ManagedKey;
 use kms::key::Purpose;
-use kms::key::Reason;
+use kms_api::Abort;
+use kms_api::Activate;
+use kms_api::Archive;
+use kms_api::Complete;
+use kms_api::Deactivate;
+use kms_api::ExportPublicKey;
+use kms_api::KeyHistory;
+use kms_api::KeyView;
+use kms_api::ListKeys;
+use kms_api::Operation;
+use kms_api::Reactivate;
+use kms_api::RenameKey;
+use kms_api::Suspend;
+use kms_api::Unnamed;
 use serde::Serialize;
 
 use crate::cli::keys::KeyArgs;
 use crate::cli::keys::KeysCommand;
 use crate::cli::keys::ListArgs;
+use crate::cli::keys::MigrateArgs;
 use crate::cli::keys::RenameArgs;
 use crate::cli::keys::ShowArgs;
-use crate::commands::keys::moves::Step;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output;
-use crate::output::key::KeyView;
 use crate::output::key::table;
+use crate::output::key::text;
 use crate::output::text::Table;
 use crate::problem::Problem;
 use crate::problem::say;
@@ -37,9 +48,6 @@ use crate::visit::visit;
 pub(crate) fn run(context: &Context<'_>, command: &KeysCommand) -> Result<Exit, Problem> {
     let inside =
         |work: &dyn Fn(&Visit<'_>) -> Result<Exit, Problem>| visit(context, Stdin::Free, work);
-    let taking = |step: &Step, key: &KeyRef, reason: Option<&Reason>| {
-        inside(&|visit| moves::take(visit, step, key, reason))
-    };
     match command {
         KeysCommand::ListKeyTypes => list_key_types(context),
         KeysCommand::Add(args) => inside(&|visit| make::add(visit, args)),
@@ -50,19 +58,21 @@ pub(crate) fn run(context: &Context<'_>, command: &KeysCommand) -> Result<Exit, 
         KeysCommand::Rename(args) => inside(&|visit| rename(visit, args)),
         KeysCommand::Export(args) => inside(&|visit| export::export(visit, args)),
         KeysCommand::History(args) => inside(&|visit| history(visit, args)),
-        KeysCommand::Activate(args) => taking(&moves::ACTIVATE, &args.key, args.reason.as_ref()),
-        KeysCommand::Suspend(args) => taking(&moves::SUSPEND, &args.key, Some(&args.reason)),
-        KeysCommand::Reactivate(args) => taking(&moves::REACTIVATE, &args.key, Some(&args.reason)),
+        KeysCommand::Activate(args) => inside(&|visit| moves::take::<Activate>(visit, args)),
+        KeysCommand::Suspend(args) => inside(&|visit| moves::reasoned::<Suspend>(visit, args)),
+        KeysCommand::Reactivate(args) => {
+            inside(&|visit| moves::reasoned::<Reactivate>(visit, args))
+        }
         KeysCommand::Rotate(args) => inside(&|visit| moves::rotate(visit, args)),
         KeysCommand::CompleteRotation(args) => {
-            taking(&moves::COMPLETE, &args.key, args.reason.as_ref())
+            inside(&|visit| moves::take::<Complete>(visit, args))
         }
-        KeysCommand::AbortRotation(args) => taking(&moves::ABORT, &args.key, args.reason.as_ref()),
-        KeysCommand::Deactivate(args) => {
-            taking(&moves::DEACTIVATE, &args.key, args.reason.as_ref())
+        KeysCommand::AbortRotation(args) => inside(&|visit| moves::take::<Abort>(visit, args)),
+        KeysCommand::Deactivate(args) => inside(&|visit| moves::take::<Deactivate>(visit, args)),
+        KeysCommand::Archive(args) => inside(&|visit| moves::take::<Archive>(visit, args)),
+        KeysCommand::Migrate(MigrateArgs { key, reason, .. }) => {
+            inside(&|visit| moves::step::<Archive>(visit, key, reason.as_ref()))
         }
-        KeysCommand::Archive(args) => taking(&moves::ARCHIVE, &args.key, args.reason.as_ref()),
-        KeysCommand::Migrate(args) => taking(&moves::ARCHIVE, &args.key, args.reason.as_ref()),
         KeysCommand::Delete(args) => moves::delete(context, args),
         KeysCommand::Destroy(args) => moves::destroy(context, args),
         KeysCommand::Compromise(args) => moves::compromise(context, args),
@@ -73,27 +83,25 @@ pub(crate) fn run(context: &Context<'_>, command: &KeysCommand) -> Result<Exit, 
 ///
 /// # Errors
 /// When stdout cannot be written.
-pub(crate) fn print(visit: &Visit<'_>, key: &ManagedKey) -> Result<Exit, Problem> {
-    let view = view(visit, key);
-    visit.context.data(&view, || view.text())?;
+pub(crate) fn print(visit: &Visit<'_>, key: &KeyView) -> Result<Exit, Problem> {
+    visit.context.data(key, || text(key))?;
     Ok(Exit::Ok)
 }
 
-fn view(visit: &Visit<'_>, key: &ManagedKey) -> KeyView {
-    KeyView::new(key, visit.kms.rotate_by(key), visit.context.now())
-}
-
 fn list(visit: &Visit<'_>, args: &ListArgs) -> Result<Exit, Problem> {
-    let keys: Vec<KeyView> = visit
-        .kms
-        .list_keys(visit.caller)?
-        .iter()
-        .filter(|key| args.purpose.is_none_or(|purpose| key.purpose == purpose))
-        .map(|key| view(visit, key))
-        .filter(|key| args.state.is_none_or(|state| key.is_in(state)))
-        .collect();
+    let mut page = ListKeys { state: args.state, purpose: args.purpose, after: None, limit: None };
+    let mut keys = Vec::new();
+    loop {
+        let found = visit.ask(Unnamed, page.clone())?;
+        let next = ListKeys::next(&found).and_then(|next| next.parse().ok());
+        keys.extend(found);
+        page.after = next;
+        if next.is_none() {
+            break;
+        }
+    }
     if args.list_names {
-        let names: Vec<&str> = keys.iter().map(KeyView::name).collect();
+        let names: Vec<&str> = keys.iter().map(|key| &*key.name).collect();
         visit.context.data(&names, || names.join("\n"))?;
     } else {
         visit.context.data(&keys, || table(&keys))?;
@@ -102,16 +110,15 @@ fn list(visit: &Visit<'_>, args: &ListArgs) -> Result<Exit, Problem> {
 }
 
 fn show(visit: &Visit<'_>, args: &ShowArgs) -> Result<Exit, Problem> {
-    let key = visit.key(&args.key)?;
     if args.pem {
-        let pem = key.public_key.to_spki_pem().map_err(export::unencodable)?;
-        output::bytes(pem.as_bytes())?;
+        let public = visit.ask(args.key.clone(), ExportPublicKey {})?;
+        output::bytes(public.pem.as_bytes())?;
         return Ok(Exit::Ok);
     }
-    let view = view(visit, &key);
+    let key = visit.key(&args.key)?;
     let (only, what) = match (args.address, args.pubkey) {
-        (true, _) => (view.address.as_ref(), "address"),
-        (_, true) => (view.pubkey.as_ref(), "Cosmos public key"),
+        (true, _) => (key.address.as_ref(), "address"),
+        (_, true) => (key.pubkey.as_ref(), "Cosmos public key"),
         (false, false) => return print(visit, &key),
     };
     let only = only.ok_or_else(|| no_such_form(&key, what))?;
@@ -119,26 +126,23 @@ fn show(visit: &Visit<'_>, args: &ShowArgs) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-fn no_such_form(key: &ManagedKey, what: &str) -> Problem {
-    Problem::usage(format!("`{}` has no {what}", key.label)).because(format!(
-        "its purpose is {} and its algorithm {}",
-        key.purpose,
-        key.algorithm()
-    ))
+fn no_such_form(key: &KeyView, what: &str) -> Problem {
+    Problem::usage(format!("`{}` has no {what}", key.name))
+        .because(format!("its purpose is {} and its algorithm {}", key.purpose, key.algorithm))
 }
 
 fn rename(visit: &Visit<'_>, args: &RenameArgs) -> Result<Exit, Problem> {
-    let would = || Ok(format!("rename {} to {}", visit.key(&args.key)?.label, args.name));
+    let would = || Ok(format!("rename {} to {}", visit.key(&args.key)?.name, args.name));
     if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
         return Ok(exit);
     }
-    let key = visit.kms.rename_key(visit.caller, &args.key, &args.name)?;
-    say(&format!("key was renamed from {} to {}", args.key, key.label));
+    let key = visit.ask(args.key.clone(), RenameKey { name: args.name.clone() })?;
+    say(&format!("key was renamed from {} to {}", args.key, key.name));
     print(visit, &key)
 }
 
 fn history(visit: &Visit<'_>, args: &KeyArgs) -> Result<Exit, Problem> {
-    let moves = visit.kms.key_history(visit.caller, &args.key)?;
+    let moves = visit.ask(args.key.clone(), KeyHistory {})?;
     visit.context.data(&moves, || {
         let mut table = Table::new(&["WHEN", "FROM", "TO", "WHO", "WHY"]);
         for step in &moves {

@@ -1,5 +1,8 @@
 //! `virtengine lifecycle`.
 
+use kms_api::ReportLifecycle;
+use kms_api::Unnamed;
+
 use crate::cli::policy::LifecycleCommand;
 use crate::context::Context;
 use crate::exit::Exit;
@@ -21,7 +24,7 @@ pub(crate) fn run(context: &Context<'_>, command: &LifecycleCommand) -> Result<E
 }
 
 fn report(visit: &Visit<'_>) -> Result<Exit, Problem> {
-    let report = visit.kms.lifecycle(visit.caller).generate_lifecycle_report()?;
+    let report = visit.ask(Unnamed, ReportLifecycle {})?;
     visit.context.data(&report, || {
         Details::default()
             .add("total keys", report.total_keys)

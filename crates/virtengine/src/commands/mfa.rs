@@ -1,9 +1,12 @@
 //! `virtengine mfa`.
 
-use kms::access::Enrolment;
 use kms::access::Permission;
 use kms::access::PrincipalName;
-use kms_secret::SecretBytes;
+use kms_api::EnrollMfa;
+use kms_api::Enrolled;
+use kms_api::ResetMfa;
+use kms_api::Secret;
+use kms_api::Unnamed;
 use serde::Serialize;
 
 use crate::cli::access::MfaCommand;
@@ -39,7 +42,7 @@ fn reset(visit: &Visit<'_>, name: &PrincipalName) -> Result<Exit, Problem> {
     if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
         return Ok(exit);
     }
-    visit.kms.access(visit.caller).reset_mfa(name.as_str())?;
+    _ = visit.ask(name.clone(), ResetMfa {})?;
     say(&format!("{name} can enrol another authenticator: virtengine mfa enroll"));
     Ok(Exit::Ok)
 }
@@ -49,15 +52,16 @@ fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
         return rehearsal(visit.context, "enrol an authenticator");
     }
     let code = visit.context.global.mfa_code.as_ref();
-    let code = code.map(|code| SecretBytes::copy_from(code.as_bytes()));
-    let enrolment = visit.kms.access(visit.caller).enroll_mfa(visit.passphrase, code.as_ref())?;
+    let code = code.map(|code| Secret::copy_from(code.as_bytes()));
+    let passphrase = visit.passphrase()?;
+    let enrolment = visit.ask(Unnamed, EnrollMfa { passphrase, code })?;
     let text = match visit.context.format {
         Format::Text => text(&enrolment),
         Format::Json | Format::Yaml => SecretText::default()
             .add("{\"uri\":")
-            .json(&enrolment.uri)?
+            .json(&enrolment.uri.0)?
             .add(",\"recovery_codes\":")
-            .codes(&enrolment.recovery_codes)?
+            .codes(enrolment.recovery_codes.iter().map(|code| &code.0))?
             .add("}\n"),
     };
     text.write()?;
@@ -65,12 +69,12 @@ fn enroll(visit: &Visit<'_>) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-fn text(enrolment: &Enrolment) -> SecretText {
-    let uri = SecretText::default().add("uri        ").secret(&enrolment.uri).add("\n");
+fn text(enrolment: &Enrolled) -> SecretText {
+    let uri = SecretText::default().add("uri        ").secret(&enrolment.uri.0).add("\n");
     enrolment
         .recovery_codes
         .iter()
-        .fold(uri, |text, code| text.add("recovery   ").secret(code).add("\n"))
+        .fold(uri, |text, code| text.add("recovery   ").secret(&code.0).add("\n"))
 }
 
 #[derive(Serialize)]

@@ -4,6 +4,12 @@ use kms::access::Permission;
 use kms::key::PolicyName;
 use kms::lifecycle::KeyLifecyclePolicy;
 use kms::time::Days;
+use kms_api::ListPolicies;
+use kms_api::PolicyView;
+use kms_api::RemovePolicy;
+use kms_api::SetPolicy;
+use kms_api::ShowPolicy;
+use kms_api::Unnamed;
 
 use crate::cli::policy::PolicyCommand;
 use crate::cli::policy::PolicySetArgs;
@@ -35,10 +41,10 @@ pub(crate) fn run(context: &Context<'_>, command: &PolicyCommand) -> Result<Exit
 }
 
 fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
-    let policies = visit.kms.lifecycle(visit.caller).policies()?;
+    let policies = visit.ask(Unnamed, ListPolicies {})?;
     visit.context.data(&policies, || {
         let mut table = Table::new(&["NAME", "ROTATE", "WARN", "EXPIRE", "GRACE", "AUTO", "MFA"]);
-        for policy in &policies {
+        for PolicyView(policy) in &policies {
             table.row([
                 policy.name.to_string(),
                 days(policy.max_active_age_days),
@@ -59,9 +65,11 @@ fn days(days: Option<Days>) -> String {
 }
 
 fn show(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
-    let policies = visit.kms.lifecycle(visit.caller).policies()?;
-    let policy = policies.iter().find(|policy| policy.name.folded() == name.folded());
-    let policy = policy.ok_or_else(|| not_found(name))?;
+    let PolicyView(policy) = visit.ask(name.clone(), ShowPolicy {})?;
+    print(visit, &policy)
+}
+
+fn print(visit: &Visit<'_>, policy: &KeyLifecyclePolicy) -> Result<Exit, Problem> {
     visit.context.data(policy, || {
         let algorithms: Vec<&str> = policy.allowed_algorithms.iter().map(|a| a.name()).collect();
         Details::default()
@@ -81,20 +89,15 @@ fn show(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-fn not_found(name: &PolicyName) -> Problem {
-    Problem::new(Exit::NotFound, "policy_not_found", format!("policy {name} is not here"))
-        .fix("see what is there: virtengine policy list")
-}
-
 fn set(visit: &Visit<'_>, args: &PolicySetArgs) -> Result<Exit, Problem> {
     if let Some(exit) =
         visit.rehearse(Permission::PolicyManage, || Ok(format!("set policy {}", args.name)))?
     {
         return Ok(exit);
     }
-    visit.kms.lifecycle(visit.caller).register_policy(wanted(args))?;
+    let PolicyView(policy) = visit.ask(Unnamed, SetPolicy(wanted(args)))?;
     say(&format!("policy {} is set", args.name));
-    show(visit, &args.name)
+    print(visit, &policy)
 }
 
 fn wanted(args: &PolicySetArgs) -> KeyLifecyclePolicy {
@@ -123,7 +126,7 @@ fn remove(visit: &Visit<'_>, name: &PolicyName) -> Result<Exit, Problem> {
     {
         return Ok(exit);
     }
-    visit.kms.lifecycle(visit.caller).remove_policy(name)?;
+    _ = visit.ask(name.clone(), RemovePolicy {})?;
     say(&format!("policy {name} is removed"));
     Ok(Exit::Ok)
 }

@@ -3,15 +3,23 @@
 use kms::access::Assignment;
 use kms::access::Glob;
 use kms::access::Permission;
-use kms::access::Principal;
 use kms::access::PrincipalKind;
 use kms::access::PrincipalName;
 use kms::access::Scope;
 use kms::access::Selection;
-use kms::manager::AccessManager;
-use kms::manager::Error;
-use kms::manager::NewPrincipal;
-use serde::Serialize;
+use kms_api::ChangePassphrase;
+use kms_api::CreatePrincipal;
+use kms_api::DisablePrincipal;
+use kms_api::EnablePrincipal;
+use kms_api::ListPrincipals;
+use kms_api::Operation;
+use kms_api::PrincipalView;
+use kms_api::RemovePrincipal;
+use kms_api::ResetPassphrase;
+use kms_api::Secret;
+use kms_api::SetRoles;
+use kms_api::ShowPrincipal;
+use kms_api::Unnamed;
 
 use crate::cli::access::Kind;
 use crate::cli::access::PassphraseArgs;
@@ -42,66 +50,37 @@ pub(crate) fn run(context: &Context<'_>, command: &PrincipalCommand) -> Result<E
     visit(context, Stdin::Free, |visit| match command {
         PrincipalCommand::Add(args) => add(visit, args),
         PrincipalCommand::List => list(visit),
-        PrincipalCommand::Show(args) => print(visit, &access(visit).principal(args.name.as_str())?),
+        PrincipalCommand::Show(args) => {
+            print(visit, &visit.ask(args.name.clone(), ShowPrincipal {})?)
+        }
         PrincipalCommand::Disable(args) => {
-            change(visit, "disable", &args.name, |access, name| access.disable(name))
+            change(visit, "disable", &args.name, || DisablePrincipal {})
         }
         PrincipalCommand::Enable(args) => {
-            change(visit, "enable", &args.name, |access, name| access.enable(name))
+            change(visit, "enable", &args.name, || EnablePrincipal {})
         }
         PrincipalCommand::Remove(args) => {
-            change(visit, "remove", &args.name, |access, name| access.remove(name))
+            change(visit, "remove", &args.name, || RemovePrincipal {})
         }
         PrincipalCommand::SetRoles(args) => set_roles(visit, args),
         PrincipalCommand::Passphrase(args) => passphrase(visit, args),
     })
 }
 
-fn access<'a>(visit: &Visit<'a>) -> AccessManager<'a> {
-    visit.kms.access(visit.caller)
+fn role_names(view: &PrincipalView) -> String {
+    let reach = |assignment: &Assignment| match &assignment.scope {
+        Scope::All => assignment.role.to_string(),
+        Scope::Only(_) => format!("{} ({})", assignment.role, assignment.scope),
+    };
+    view.roles.iter().map(reach).collect::<Vec<_>>().join(", ")
 }
 
-/// A principal as programs see it.
-#[derive(Serialize)]
-struct PrincipalView<'a> {
-    id: String,
-    name: &'a PrincipalName,
-    kind: PrincipalKind,
-    roles: &'a [Assignment],
-    enabled: bool,
-    slot: bool,
-    created_at: kms::time::Timestamp,
-}
-
-impl<'a> PrincipalView<'a> {
-    fn new(principal: &'a Principal) -> Self {
-        Self {
-            id: principal.id.to_string(),
-            name: &principal.name,
-            kind: principal.kind,
-            roles: &principal.assignments,
-            enabled: principal.enabled,
-            slot: principal.has_slot,
-            created_at: principal.created_at,
-        }
-    }
-
-    fn role_names(&self) -> String {
-        let reach = |assignment: &Assignment| match &assignment.scope {
-            Scope::All => assignment.role.to_string(),
-            Scope::Only(_) => format!("{} ({})", assignment.role, assignment.scope),
-        };
-        self.roles.iter().map(reach).collect::<Vec<_>>().join(", ")
-    }
-}
-
-fn print(visit: &Visit<'_>, principal: &Principal) -> Result<Exit, Problem> {
-    let view = PrincipalView::new(principal);
-    visit.context.data(&view, || {
+fn print(visit: &Visit<'_>, view: &PrincipalView) -> Result<Exit, Problem> {
+    visit.context.data(view, || {
         Details::default()
-            .add("name", view.name)
+            .add("name", &view.name)
             .add("id", &view.id)
-            .add("roles", view.role_names())
+            .add("roles", role_names(view))
             .add("enabled", view.enabled)
             .add("opens the keystore", view.slot)
             .add("created", view.created_at)
@@ -111,14 +90,13 @@ fn print(visit: &Visit<'_>, principal: &Principal) -> Result<Exit, Problem> {
 }
 
 fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
-    let principals = access(visit).principals()?;
-    let views: Vec<PrincipalView<'_>> = principals.iter().map(PrincipalView::new).collect();
+    let views = visit.ask(Unnamed, ListPrincipals {})?;
     visit.context.data(&views, || {
         let mut table = Table::new(&["NAME", "ROLES", "ENABLED", "KEYSTORE", "ID"]);
         for view in &views {
             table.row([
                 view.name.to_string(),
-                view.role_names(),
+                role_names(view),
                 view.enabled.to_string(),
                 view.slot.to_string(),
                 view.id.clone(),
@@ -138,11 +116,11 @@ fn add(visit: &Visit<'_>, args: &PrincipalAddArgs) -> Result<Exit, Problem> {
         Kind::User => PrincipalKind::User,
         Kind::Service => PrincipalKind::Service,
     };
-    let assignments = assignments(&args.roles)?;
+    let roles = assignments(&args.roles)?;
     let question = format!("New passphrase of {}", args.name);
     let passphrase = secrets::new_passphrase(args.new_passphrase_file.as_deref(), &question)?;
-    let new = NewPrincipal { name: args.name.clone(), kind, assignments, slot: args.slot };
-    let principal = access(visit).create_principal(new, &passphrase)?;
+    let (name, slot, passphrase) = (args.name.clone(), args.slot, Secret(passphrase));
+    let principal = visit.ask(Unnamed, CreatePrincipal { name, kind, roles, slot, passphrase })?;
     print(visit, &principal)
 }
 
@@ -170,38 +148,42 @@ fn scope(args: &RoleArgs) -> Result<Scope, Problem> {
 }
 
 fn set_roles(visit: &Visit<'_>, args: &SetRolesArgs) -> Result<Exit, Problem> {
-    let assignments = assignments(&args.roles)?;
-    change(visit, "set the roles of", &args.name, |access, name| {
-        access.set_roles(name, assignments)
-    })
+    let roles = assignments(&args.roles)?;
+    change(visit, "set the roles of", &args.name, || SetRoles { roles })
 }
 
-/// Changes a principal and shows it as it is then.
-fn change<T>(
+/// Changes a principal.
+fn change<O: Operation<On = PrincipalName>>(
     visit: &Visit<'_>,
     verb: &str,
     name: &PrincipalName,
-    change: impl FnOnce(&AccessManager<'_>, &str) -> Result<T, Error>,
+    operation: impl FnOnce() -> O,
 ) -> Result<Exit, Problem> {
     let would = || Ok(format!("{verb} {name}"));
     if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
         return Ok(exit);
     }
-    change(&access(visit), name.as_str())?;
+    _ = visit.ask(name.clone(), operation())?;
     say(&format!("done: {verb} {name}"));
     Ok(Exit::Ok)
 }
 
 /// One's own needs the old one; another's takes its second factor away with it.
 fn passphrase(visit: &Visit<'_>, args: &PassphraseArgs) -> Result<Exit, Problem> {
+    const VERB: &str = "change the passphrase of";
     let name = args.name.as_ref().unwrap_or(visit.principal);
     let question = format!("New passphrase of {name}");
     let new = secrets::new_passphrase(args.new_passphrase_file.as_deref(), &question)?;
-    change(visit, "change the passphrase of", name, |access, other| {
-        if name == visit.principal {
-            access.change_passphrase(visit.passphrase, &new)
-        } else {
-            access.reset_passphrase(other, &new).map(|_| ())
-        }
-    })
+    let new = Secret(new);
+    if name != visit.principal {
+        return change(visit, VERB, name, || ResetPassphrase { new });
+    }
+    let would = || Ok(format!("{VERB} {name}"));
+    if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
+        return Ok(exit);
+    }
+    let old = visit.passphrase()?;
+    _ = visit.ask(Unnamed, ChangePassphrase { old, new })?;
+    say(&format!("done: {VERB} {name}"));
+    Ok(Exit::Ok)
 }

@@ -1,10 +1,12 @@
 //! `virtengine role`.
 
 use kms::access::Permission;
-use kms::access::PermissionSet;
-use kms::access::Role;
-use kms::access::RoleName;
-use serde::Serialize;
+use kms_api::ListRoles;
+use kms_api::RemoveRole;
+use kms_api::RoleView;
+use kms_api::SetRole;
+use kms_api::ShowRole;
+use kms_api::Unnamed;
 
 use crate::cli::access::RoleCommand;
 use crate::cli::access::RoleSetArgs;
@@ -27,46 +29,24 @@ pub(crate) fn run(context: &Context<'_>, command: &RoleCommand) -> Result<Exit, 
     if let RoleCommand::Remove(args) = command {
         confirm::mild(context.global, &format!("Remove role {}?", args.name))?;
     }
-    visit(context, Stdin::Free, |visit| {
-        let access = visit.kms.access(visit.caller);
-        match command {
-            RoleCommand::List => list(visit),
-            RoleCommand::Show(args) => show(visit, &args.name),
-            RoleCommand::Set(args) => set(visit, args),
-            RoleCommand::Remove(args) => {
-                let would = || Ok(format!("remove role {}", args.name));
-                if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
-                    return Ok(exit);
-                }
-                access.remove_role(&args.name)?;
-                say(&format!("role {} is removed", args.name));
-                Ok(Exit::Ok)
+    visit(context, Stdin::Free, |visit| match command {
+        RoleCommand::List => list(visit),
+        RoleCommand::Show(args) => print(visit, &visit.ask(args.name.clone(), ShowRole {})?),
+        RoleCommand::Set(args) => set(visit, args),
+        RoleCommand::Remove(args) => {
+            let would = || Ok(format!("remove role {}", args.name));
+            if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
+                return Ok(exit);
             }
+            _ = visit.ask(args.name.clone(), RemoveRole {})?;
+            say(&format!("role {} is removed", args.name));
+            Ok(Exit::Ok)
         }
     })
 }
 
-/// A role as programs see it.
-#[derive(Serialize)]
-struct RoleView {
-    name: String,
-    permissions: Vec<&'static str>,
-    builtin: bool,
-}
-
-impl RoleView {
-    fn new(role: &Role) -> Self {
-        Self {
-            name: role.name.to_string(),
-            permissions: role.permissions.iter().map(Permission::name).collect(),
-            builtin: role.builtin,
-        }
-    }
-}
-
 fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
-    let roles = visit.kms.access(visit.caller).roles()?;
-    let views: Vec<RoleView> = roles.iter().map(RoleView::new).collect();
+    let views = visit.ask(Unnamed, ListRoles {})?;
     visit.context.data(&views, || {
         let mut table = Table::new(&["NAME", "PERMISSIONS"]);
         for view in &views {
@@ -77,19 +57,8 @@ fn list(visit: &Visit<'_>) -> Result<Exit, Problem> {
     Ok(Exit::Ok)
 }
 
-fn show(visit: &Visit<'_>, name: &RoleName) -> Result<Exit, Problem> {
-    let roles = visit.kms.access(visit.caller).roles()?;
-    let role = roles.iter().find(|role| role.name == *name);
-    let missing = || {
-        Problem::new(Exit::NotFound, "role_not_found", format!("role {name} is not here"))
-            .fix("see what is there: virtengine role list")
-    };
-    print(visit, role.ok_or_else(missing)?)
-}
-
-fn print(visit: &Visit<'_>, role: &Role) -> Result<Exit, Problem> {
-    let view = RoleView::new(role);
-    visit.context.data(&view, || {
+fn print(visit: &Visit<'_>, view: &RoleView) -> Result<Exit, Problem> {
+    visit.context.data(view, || {
         Details::default()
             .add("name", &view.name)
             .add("permissions", view.permissions.join(", "))
@@ -104,7 +73,6 @@ fn set(visit: &Visit<'_>, args: &RoleSetArgs) -> Result<Exit, Problem> {
     if let Some(exit) = visit.rehearse(Permission::AccessManage, would)? {
         return Ok(exit);
     }
-    let permissions = PermissionSet::of(&args.permissions);
-    visit.kms.access(visit.caller).set_role(args.name.clone(), permissions)?;
-    print(visit, &Role::own(args.name.clone(), permissions))
+    let permissions = args.permissions.clone();
+    print(visit, &visit.ask(args.name.clone(), SetRole { permissions })?)
 }

@@ -9,12 +9,11 @@ use std::path::Path;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kms::access::Permission;
-use kms::key::Algorithm;
-use kms::key::KeyId;
-use kms::key::Signature;
 use kms::manager::MESSAGE_LIMIT;
+use kms_api::Bytes;
+use kms_api::Sign;
+use kms_api::Verify;
 use kms_formats::signature::EcdsaSignature;
-use serde::Serialize;
 
 use crate::cli::sign::Encoding;
 use crate::cli::sign::MessageArgs;
@@ -42,35 +41,32 @@ pub(crate) fn sign(context: &Context<'_>, args: &SignArgs) -> Result<Exit, Probl
         output::takes_binary()?;
     }
     visit(context, stdin, |visit| {
-        if matches!(args.encoding, Encoding::Der | Encoding::Rsv) {
-            // Before the key is used: a signature nobody can write down need not be made.
-            has_form(visit.key(&args.key)?.algorithm(), args.encoding)?;
-        }
-        let would =
-            || Ok(format!("sign {} bytes with {}", message.len(), visit.key(&args.key)?.label));
+        let (bytes, key) = (message.len(), &args.key);
+        let would = || Ok(format!("sign {bytes} bytes with {}", visit.key(key)?.name));
         if let Some(exit) = visit.rehearse(Permission::KeySign, would)? {
             return Ok(exit);
         }
-        let scheme = args.scheme.scheme();
-        let signed = visit.kms.sign(visit.caller, &args.key, &message, scheme)?;
-        let bytes = encode(&signed.signature, args.encoding)?;
-        let text = match args.encoding {
-            Encoding::Hex | Encoding::Rsv => hex::encode(&bytes),
-            Encoding::Raw | Encoding::Base64 | Encoding::Der => STANDARD.encode(&bytes),
-        };
+        let signed = visit.ask(
+            key.clone(),
+            Sign {
+                message: Bytes(message.clone()),
+                empty: args.message.empty,
+                encoding: args.encoding.wire(),
+                scheme: args.scheme.scheme(),
+            },
+        )?;
         if binary {
-            output::bytes(&bytes)?;
+            output::bytes(&STANDARD.decode(&signed.signature).map_err(|e| unreadable(&e))?)?;
             return Ok(Exit::Ok);
         }
-        let shown = Signed {
-            key_id: signed.key_id,
-            algorithm: signed.signature.algorithm,
-            encoding: args.encoding.name(),
-            signature: &text,
-        };
-        context.data(&shown, || text.clone())?;
+        context.data(&signed, || signed.signature.clone())?;
         Ok(Exit::Ok)
     })
+}
+
+fn unreadable(error: &dyn std::error::Error) -> Problem {
+    Problem::new(Exit::Other, "answer_invalid", "the signature that came back is no base64")
+        .because(error.to_string())
 }
 
 /// `verify`: exit 0 or 8.
@@ -81,27 +77,21 @@ pub(crate) fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, P
     let given = given_signature(args)?;
     let (message, stdin) = message(&args.message)?;
     visit(context, stdin, |visit| {
-        let signature = decode(&given, args.encoding);
-        let scheme = args.scheme.scheme();
-        let signature = signature.unwrap_or_default(); // what cannot be read is not valid, on record
-        let valid = visit.kms.verify(visit.caller, &args.key, &message, &signature, scheme)?;
-        context
-            .data(&Verified { valid }, || if valid { "valid" } else { "NOT valid" }.to_owned())?;
+        // What cannot be read is not valid, on record.
+        let signature = decode(&given, args.encoding).unwrap_or_default();
+        let verified = visit.ask(
+            args.key.clone(),
+            Verify {
+                message: Bytes(message.clone()),
+                signature: STANDARD.encode(signature),
+                encoding: kms_api::Encoding::Base64,
+                scheme: args.scheme.scheme(),
+            },
+        )?;
+        let valid = verified.valid;
+        context.data(&verified, || if valid { "valid" } else { "NOT valid" }.to_owned())?;
         Ok(if valid { Exit::Ok } else { Exit::Integrity })
     })
-}
-
-#[derive(Serialize)]
-struct Signed<'a> {
-    key_id: KeyId,
-    algorithm: Algorithm,
-    encoding: &'static str,
-    signature: &'a str,
-}
-
-#[derive(Serialize)]
-struct Verified {
-    valid: bool,
 }
 
 /// The message, and whether stdin was read for it.
@@ -122,7 +112,7 @@ fn message(args: &MessageArgs) -> Result<(Vec<u8>, Stdin), Problem> {
 
 fn no_message(message: &str) -> Problem {
     let mut problem = Problem::usage(message);
-    problem.code = "message_missing";
+    problem.code = "message_missing".into();
     problem.fix("an empty message must be said: --empty").fix("add --in FILE")
 }
 
@@ -139,41 +129,10 @@ fn read(from: impl Read, name: &str) -> Result<Vec<u8>, Problem> {
     from.read_to_end(&mut bytes).map_err(|e| Problem::io(format!("cannot read {name}"), &e))?;
     if bytes.len() > MESSAGE_LIMIT {
         let mut problem = Problem::usage(format!("{name} is longer than {MESSAGE_LIMIT} bytes"));
-        problem.code = "message_too_long";
+        problem.code = "message_too_long".into();
         return Err(problem.fix("with a secp256k1 or p256 key, sign its digest: --prehashed"));
     }
     Ok(bytes)
-}
-
-/// Whether signatures of `algorithm` can be written so.
-fn has_form(algorithm: Algorithm, encoding: Encoding) -> Result<(), Problem> {
-    let fits = match (encoding, algorithm) {
-        (Encoding::Raw | Encoding::Hex | Encoding::Base64, _)
-        | (Encoding::Der, Algorithm::Secp256k1 | Algorithm::P256)
-        | (Encoding::Rsv, Algorithm::Secp256k1) => true,
-        (Encoding::Der, Algorithm::Ed25519 | Algorithm::Rsa2048 | Algorithm::Rsa4096)
-        | (
-            Encoding::Rsv,
-            Algorithm::Ed25519 | Algorithm::P256 | Algorithm::Rsa2048 | Algorithm::Rsa4096,
-        ) => false,
-    };
-    if fits { Ok(()) } else { Err(no_form(algorithm, encoding)) }
-}
-
-fn encode(signature: &Signature, encoding: Encoding) -> Result<Vec<u8>, Problem> {
-    let form = |_| no_form(signature.algorithm, encoding);
-    let ecdsa = || EcdsaSignature::from_bytes(&signature.bytes).map_err(form);
-    match (encoding, signature.recovery_id) {
-        (Encoding::Raw | Encoding::Hex | Encoding::Base64, _) => Ok(signature.bytes.clone()),
-        (Encoding::Der, _) => Ok(ecdsa()?.to_der()),
-        (Encoding::Rsv, Some(id)) => Ok(ecdsa()?.to_rsv(id).map_err(form)?.to_vec()),
-        (Encoding::Rsv, None) => Err(no_form(signature.algorithm, encoding)),
-    }
-}
-
-fn no_form(algorithm: Algorithm, encoding: Encoding) -> Problem {
-    Problem::usage(format!("{algorithm} signatures have no encoding `{}`", encoding.name()))
-        .fix("--encoding raw, hex or base64")
 }
 
 fn given_signature(args: &VerifyArgs) -> Result<Vec<u8>, Problem> {

@@ -1,12 +1,17 @@
 //! `virtengine status` and `virtengine doctor`. Neither asks for a passphrase.
 
-use kms::manager::Status;
+use kms_api::ShowStatus;
+use kms_api::StatusView;
+use kms_api::Unnamed;
+use kms_server::Address;
 
 use crate::context::Context;
+use crate::daemon;
 use crate::exit::Exit;
 use crate::output::text::Details;
 use crate::output::text::counts;
 use crate::problem::Problem;
+use crate::secrets::Stdin;
 use crate::visit;
 
 /// Shows the state of the home.
@@ -14,17 +19,28 @@ use crate::visit;
 /// # Errors
 /// When the home cannot be opened or stdout cannot be written.
 pub(crate) fn status(context: &Context<'_>) -> Result<Exit, Problem> {
-    let kms = visit::open(context)?;
-    let status = kms.status();
-    kms.close()?;
+    let status = match daemon::find(context)? {
+        Some(mut daemon) => match daemon.address() {
+            Address::Unix(_) => daemon.status()?,
+            Address::Https { .. } => {
+                visit::visit(context, Stdin::Free, |visit| visit.ask(Unnamed, ShowStatus {}))?
+            }
+        },
+        None => {
+            let kms = visit::open(context)?;
+            let status = StatusView::from(kms.status());
+            kms.close()?;
+            status
+        }
+    };
     context.data(&status, || text(&status))?;
     Ok(Exit::Ok)
 }
 
-fn text(status: &Status) -> String {
+fn text(status: &StatusView) -> String {
     let sealed = if status.sealed { "yes, until someone logs in" } else { "no" };
     Details::default()
-        .add("version", status.version)
+        .add("version", &status.version)
         .add("home", &status.home)
         .add("development", if status.development { "yes, for ever" } else { "no" })
         .add("sealed", sealed)

@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use crate::config::Config;
 use crate::config::read::Finding;
 use crate::config::sections::Audit;
+use crate::config::sections::Server;
 use crate::config::sections::Session;
 
 /// Puts what `variable` knows over `config`; tells what could not be read.
@@ -17,6 +18,7 @@ pub(crate) fn apply(
     let mut overlay = Overlay { variable, findings: Vec::new() };
     overlay.put("AUDIT", Audit::FIELDS, &mut config.audit, Audit::refusal);
     overlay.put("SESSION", Session::FIELDS, &mut config.session, |s| s.policy().err());
+    overlay.put("SERVER", Server::FIELDS, &mut config.server, Server::refusal);
     overlay.findings
 }
 

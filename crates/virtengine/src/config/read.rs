@@ -69,6 +69,10 @@ impl Reader<'_> {
                     config.session = self.table("session", value);
                     self.refused(value, config.session.policy().err());
                 }
+                "server" => {
+                    config.server = self.table("server", value);
+                    self.refused(value, config.server.refusal());
+                }
                 "policy" => config.policy = self.policies(value),
                 unknown => {
                     let known = KNOWN.iter().map(|(name, _)| *name).chain(["output"]);

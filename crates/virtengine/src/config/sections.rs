@@ -1,20 +1,27 @@
 //! The sections of `config.toml`. Every field has a default; `0` and absent mean "off, never" in
 //! policies.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use kms::access::SessionPolicy;
 use kms::audit::AuditLogConfig;
 use kms::audit::MIN_FILE_BYTES;
+use kms_server::Limits;
 use serde::Deserialize;
 use serde::Serialize;
 
 /// A section and the names of its settings, for "did you mean" and for the environment.
 ///
 /// A test holds this table and the structs together.
-pub(crate) const KNOWN: &[(&str, &[&str])] =
-    &[("audit", Audit::FIELDS), ("session", Session::FIELDS), ("policy", POLICY_FIELDS)];
+pub(crate) const KNOWN: &[(&str, &[&str])] = &[
+    ("audit", Audit::FIELDS),
+    ("session", Session::FIELDS),
+    ("server", Server::FIELDS),
+    ("policy", POLICY_FIELDS),
+];
 
 /// `[audit]`: the specification's `AuditLogConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -126,6 +133,88 @@ impl Default for Session {
     }
 }
 
+/// `[server]`: where the daemon listens, and what its callers have to keep to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Server {
+    /// The socket for this machine; absent: `kms.sock` in the home.
+    pub(crate) unix: Option<PathBuf>,
+    /// The address for others, with TLS; absent: none.
+    pub(crate) listen: Option<SocketAddr>,
+    /// The server's certificate and those above it, PEM.
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// Its private key, PEM.
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Whose certificates clients may show, PEM.
+    pub(crate) client_ca: Option<PathBuf>,
+    /// Connections at a time.
+    pub(crate) max_connections: usize,
+    /// Requests per second from one address.
+    pub(crate) requests_per_second: u32,
+    /// Logins per minute from one address.
+    pub(crate) logins_per_minute: u32,
+    /// What one principal may spend per second, in signatures of Ed25519.
+    pub(crate) units_per_second: u32,
+    /// Seconds a stop waits for what was begun.
+    pub(crate) stop_timeout_s: u64,
+}
+
+impl Server {
+    pub(crate) const FIELDS: &[&str] = &[
+        "unix",
+        "listen",
+        "tls_cert",
+        "tls_key",
+        "client_ca",
+        "max_connections",
+        "requests_per_second",
+        "logins_per_minute",
+        "units_per_second",
+        "stop_timeout_s",
+    ];
+
+    /// What callers have to keep to.
+    pub(crate) fn limits(&self) -> Limits {
+        Limits {
+            connections: self.max_connections,
+            requests_per_s: self.requests_per_second,
+            logins_per_min: self.logins_per_minute,
+            units_per_s: self.units_per_second,
+            stop_timeout: Duration::from_secs(self.stop_timeout_s),
+            ..Limits::default()
+        }
+    }
+
+    /// What is wrong with the values.
+    pub(crate) fn refusal(&self) -> Option<String> {
+        let zero = self.max_connections == 0
+            || self.requests_per_second == 0
+            || self.logins_per_minute == 0
+            || self.units_per_second == 0;
+        let none = zero.then(|| "the limits of [server] are at least 1".to_owned());
+        let bare = self.listen.is_some() && (self.tls_cert.is_none() || self.tls_key.is_none());
+        none.or_else(|| bare.then(|| "server.listen needs tls_cert and tls_key".to_owned()))
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let limits = Limits::default();
+        Self {
+            unix: None,
+            listen: None,
+            tls_cert: None,
+            tls_key: None,
+            client_ca: None,
+            max_connections: limits.connections,
+            requests_per_second: limits.requests_per_s,
+            logins_per_minute: limits.logins_per_min,
+            units_per_second: limits.units_per_s,
+            stop_timeout_s: limits.stop_timeout.as_secs(),
+        }
+    }
+}
+
 /// The settings of a `[[policy]]`, which is one `KeyLifecyclePolicy`.
 const POLICY_FIELDS: &[&str] = &[
     "name",
@@ -164,6 +253,7 @@ mod tests {
     fn table_of_names_and_structs_agree() {
         assert_eq!(sorted(Audit::FIELDS), names(Audit::default()));
         assert_eq!(sorted(Session::FIELDS), names(Session::default()));
+        assert_eq!(sorted(Server::FIELDS), names(Server::default()));
         assert_eq!(sorted(POLICY_FIELDS), names(KeyLifecyclePolicy::standard()));
     }
 }

@@ -42,9 +42,12 @@ impl SecretText {
     ///
     /// # Errors
     /// As [`Self::json`].
-    pub(crate) fn codes(self, codes: &[SecretBytes]) -> Result<Self, Problem> {
+    pub(crate) fn codes<'c>(
+        self,
+        codes: impl IntoIterator<Item = &'c SecretBytes>,
+    ) -> Result<Self, Problem> {
         let mut text = self.add("[");
-        for (n, code) in codes.iter().enumerate() {
+        for (n, code) in codes.into_iter().enumerate() {
             text = if n > 0 { text.add(",") } else { text }.json(code)?;
         }
         Ok(text.add("]"))

@@ -17,6 +17,54 @@ fn a_result_leaves_only_after_its_record_is_durable() {
     assert_eq!(place.lines().len(), 1, "on the disk while the log is open");
 }
 
+/// Wakes the thread that waits for the future.
+struct Unpark(std::thread::Thread);
+
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+fn block_on<F: Future + Unpin>(mut future: F) -> F::Output {
+    let waker = Arc::new(Unpark(std::thread::current())).into();
+    let mut context = std::task::Context::from_waker(&waker);
+    loop {
+        match std::pin::Pin::new(&mut future).poll(&mut context) {
+            std::task::Poll::Ready(output) => return output,
+            std::task::Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+#[test]
+fn awaited_results_leave_only_after_their_records_are_durable() {
+    let place = Place::new();
+    let logger = place.create();
+    let release = |n| logger.release(Unreleased::new(n, draft(n))).unwrap();
+    let pending: Vec<_> = (1..=50).map(release).collect();
+    for (n, pending) in (1..=50).zip(pending) {
+        assert_eq!(block_on(pending).unwrap(), n);
+        assert!(place.lines().len() as u64 >= n, "{n} is on the disk");
+    }
+    logger.close().unwrap();
+    assert!(place.verify().valid);
+}
+
+#[test]
+fn an_awaited_result_whose_record_is_lost_is_discarded() {
+    let place = Place::with_records(1);
+    let count = TroubledDisk::sound();
+    let (logger, _) = AuditLogger::open(Arc::new(count.clone()), place.settings()).unwrap();
+    logger.log(draft(2)).unwrap();
+    let at_sync = count.effects() - 1;
+    logger.close().unwrap();
+    let disk = Arc::new(TroubledDisk::new(at_sync, Trouble::NotDone));
+    let (logger, _) = AuditLogger::open(disk, place.settings()).unwrap();
+    let lost = block_on(logger.release(Unreleased::new(7, draft(3))).unwrap());
+    assert!(matches!(lost, Err(AuditFault::Poisoned(_))), "{lost:?}");
+}
+
 #[test]
 fn an_error_of_the_disk_is_final_and_its_result_discarded() {
     for trouble in [Trouble::NotDone, Trouble::DoneButReported] {

@@ -4,6 +4,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 
+use kms_api::ExportPublicKey;
 use kms_formats::public::InvalidPublicKey;
 use kms_formats::public::PublicKey;
 
@@ -19,7 +20,8 @@ use crate::visit::Visit;
 /// # Errors
 /// When the key has no such form, or the file exists or cannot be written.
 pub(crate) fn export(visit: &Visit<'_>, args: &ExportArgs) -> Result<Exit, Problem> {
-    let key = visit.kms.export_public_key(visit.caller, &args.key)?;
+    let public = visit.ask(args.key.clone(), ExportPublicKey {})?;
+    let key = PublicKey::new(public.algorithm, &public.public_key.0).map_err(unencodable)?;
     let (bytes, is_text) = encode(&key, args.format)?;
     match &args.out {
         Some(file) => create(file, &bytes)?,
@@ -65,7 +67,7 @@ fn no_form(key: &PublicKey, whose: &str) -> Problem {
 }
 
 /// A stored public key that cannot be encoded: its record was altered.
-pub(crate) fn unencodable(error: InvalidPublicKey) -> Problem {
+fn unencodable(error: InvalidPublicKey) -> Problem {
     Problem::new(Exit::Integrity, "public_key_invalid", "the stored public key is damaged")
         .because(error.to_string())
 }

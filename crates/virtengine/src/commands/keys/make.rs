@@ -8,15 +8,16 @@ use kms::access::Permission;
 use kms::key::Algorithm;
 use kms::key::KeyState;
 use kms::key::Label;
-use kms::key::ManagedKey;
 use kms::key::Purpose;
-use kms::manager::NewKey;
+use kms_api::Bytes;
+use kms_api::GenerateKey;
+use kms_api::ImportKey;
+use kms_api::KeyView;
+use kms_api::RegisterKey;
+use kms_api::SecretData;
+use kms_api::Unnamed;
+use kms_api::parse_private_key;
 use kms_formats::private::PRIVATE_KEY_FILE_LIMIT;
-use kms_formats::private::ParsedPrivateKey;
-use kms_formats::private::PrivateFormat;
-use kms_formats::private::PrivateKey;
-use kms_formats::private::PrivateKeyError;
-use kms_formats::private::PrivvalError;
 use kms_formats::public::PublicKey;
 use kms_secret::SecretBytes;
 
@@ -48,13 +49,15 @@ pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
     if let Some(file) = &args.public_key {
         return register(visit, args, file);
     }
-    let new = wanted(&args.new, args.algo);
+    let NewKeyArgs { purpose, storage, policy, inactive } = args.new.clone();
+    let (name, algorithm) = (args.name.clone(), args.algo);
+    let new = GenerateKey { name, purpose, algorithm, storage, policy, inactive };
     let algorithm = args.algo.unwrap_or_else(|| args.new.purpose.default_algorithm());
     let would = || Ok(format!("make the {algorithm} key {}", args.name));
     if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
         return Ok(exit);
     }
-    let key = spin("making the key", || visit.kms.generate_key(visit.caller, &args.name, new))?;
+    let key = spin("making the key", || visit.ask(Unnamed, new.clone()))?;
     enter(visit, &key, &args.new)
 }
 
@@ -66,15 +69,16 @@ fn register(visit: &Visit<'_>, args: &AddArgs, file: &Path) -> Result<Exit, Prob
     opened.take(PUBLIC_KEY_FILE_LIMIT).read_to_end(&mut bytes).map_err(refuse)?;
     let public_key = PublicKey::from_spki(&bytes).map_err(|e| {
         let mut problem = Problem::usage(format!("{} holds no public key", file.display()));
-        problem.code = "key_file_invalid";
+        problem.code = "key_file_invalid".into();
         problem.because(e.to_string()).fix("a SubjectPublicKeyInfo is wanted, as PEM or DER")
     })?;
     let would = || Ok(format!("register the {} key {}", public_key.algorithm(), args.name));
     if let Some(exit) = visit.rehearse(Permission::KeyCreate, would)? {
         return Ok(exit);
     }
-    let life = (args.new.purpose, args.new.policy.clone());
-    let key = visit.kms.register_key(visit.caller, &args.name, public_key, life)?;
+    let (name, purpose, policy) = (args.name.clone(), args.new.purpose, args.new.policy.clone());
+    let register = RegisterKey { name, public_key: Bytes(bytes), purpose, policy };
+    let key = visit.ask(Unnamed, register)?;
     print(visit, &key)
 }
 
@@ -85,9 +89,9 @@ fn register(visit: &Visit<'_>, args: &AddArgs, file: &Path) -> Result<Exit, Prob
 pub(crate) fn import(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, Problem> {
     let stdin = if args.file.as_os_str() == "-" { Stdin::Taken } else { Stdin::Free };
     let format = match args.format {
-        PrivateForm::Pkcs8 => PrivateFormat::Pkcs8,
-        PrivateForm::Raw => PrivateFormat::Raw,
-        PrivateForm::Privval => PrivateFormat::Privval,
+        PrivateForm::Pkcs8 => kms_api::PrivateForm::Pkcs8,
+        PrivateForm::Raw => kms_api::PrivateForm::Raw,
+        PrivateForm::Privval => kms_api::PrivateForm::Privval,
     };
     if args.format == PrivateForm::Privval && args.new.purpose != Purpose::Consensus {
         warn(&format!(
@@ -97,9 +101,8 @@ pub(crate) fn import(context: &Context<'_>, args: &ImportArgs) -> Result<Exit, P
         ));
     }
     let file = secrets::file(&args.file, PRIVATE_KEY_FILE_LIMIT)?;
-    let parsed = parse(&file, format, args.algo)?;
-    drop(file);
-    visit(context, stdin, |visit| take_in(visit, &args.name, &args.new, &parsed))
+    let material = Material::of(file, format, args.algo)?;
+    visit(context, stdin, |visit| material.take_in(visit, &args.name, &args.new))
 }
 
 /// `keys import-hex`.
@@ -121,65 +124,57 @@ pub(crate) fn import_hex(context: &Context<'_>, args: &ImportHexArgs) -> Result<
         }
         (None, None) => (secrets::key_line(PRIVATE_KEY_FILE_LIMIT)?, Stdin::Free),
     };
-    let parsed = parse(&hex, PrivateFormat::Raw, Some(args.algo))?;
-    drop(hex);
-    visit(context, stdin, |visit| take_in(visit, &args.name, &args.new, &parsed))
+    let material = Material::of(hex, kms_api::PrivateForm::Raw, Some(args.algo))?;
+    visit(context, stdin, |visit| material.take_in(visit, &args.name, &args.new))
 }
 
-fn parse(
-    file: &SecretBytes,
-    format: PrivateFormat,
-    algorithm: Option<Algorithm>,
-) -> Result<ParsedPrivateKey, Problem> {
-    let parsed = PrivateKey::parse(file.expose(), format, algorithm);
-    kms_secret::burn_stack();
-    parsed.map_err(|e| {
-        let contradicts_itself = matches!(
-            e,
-            PrivateKeyError::OtherPublic(_) | PrivateKeyError::Privval(PrivvalError::Address(_))
-        );
-        let (exit, code) = if contradicts_itself {
-            (Exit::Integrity, "public_key_mismatch")
-        } else {
-            (Exit::Usage, "key_file_invalid")
-        };
-        Problem::new(exit, code, "this is no private key that can be taken in")
-            .because(e.to_string())
-            .fix("--format pkcs8, raw or privval; --algo for raw")
-    })
+/// A private key file that was read, and can be taken in.
+struct Material {
+    file: SecretBytes,
+    format: kms_api::PrivateForm,
+    algorithm: Algorithm,
 }
 
-fn take_in(
-    visit: &Visit<'_>,
-    name: &Label,
-    args: &NewKeyArgs,
-    parsed: &ParsedPrivateKey,
-) -> Result<Exit, Problem> {
-    let algorithm = parsed.key.algorithm;
-    let would = || Ok(format!("take in the {algorithm} key {name}"));
-    if let Some(exit) = visit.rehearse(Permission::KeyImport, would)? {
-        return Ok(exit);
+impl Material {
+    /// Looks at a file before anyone logs in: what cannot be taken in is said at once.
+    fn of(
+        file: SecretBytes,
+        format: kms_api::PrivateForm,
+        algorithm: Option<Algorithm>,
+    ) -> Result<Self, Problem> {
+        let algorithm = parse_private_key(&file, format, algorithm)?.key.algorithm;
+        Ok(Self { file, format, algorithm })
     }
-    let new = wanted(args, Some(algorithm));
-    let key = visit.kms.import_key(visit.caller, name, new, parsed)?;
-    warn("copies of this key outside are not guarded: destroy them");
-    enter(visit, &key, args)
+
+    fn take_in(&self, visit: &Visit<'_>, name: &Label, args: &NewKeyArgs) -> Result<Exit, Problem> {
+        let algorithm = self.algorithm;
+        let would = || Ok(format!("take in the {algorithm} key {name}"));
+        if let Some(exit) = visit.rehearse(Permission::KeyImport, would)? {
+            return Ok(exit);
+        }
+        let NewKeyArgs { purpose, storage, policy, inactive } = args.clone();
+        let key = visit.ask(
+            Unnamed,
+            ImportKey {
+                name: name.clone(),
+                material: SecretData(SecretBytes::copy_from(self.file.expose())),
+                format: self.format,
+                algorithm: Some(algorithm),
+                purpose,
+                storage,
+                policy,
+                inactive,
+            },
+        )?;
+        warn("copies of this key outside are not guarded: destroy them");
+        enter(visit, &key, args)
+    }
 }
 
 /// Shows the new key, and says so where its policy keeps it from being active at once.
-fn enter(visit: &Visit<'_>, key: &ManagedKey, args: &NewKeyArgs) -> Result<Exit, Problem> {
+fn enter(visit: &Visit<'_>, key: &KeyView, args: &NewKeyArgs) -> Result<Exit, Problem> {
     if !args.inactive && key.state == KeyState::Created {
-        say(&format!("policy {} asks for an approval before {} is used", key.policy, key.label));
+        say(&format!("policy {} asks for an approval before {} is used", key.policy, key.name));
     }
     print(visit, key)
-}
-
-fn wanted(args: &NewKeyArgs, algorithm: Option<Algorithm>) -> NewKey {
-    NewKey {
-        purpose: args.purpose,
-        algorithm,
-        storage: args.storage.clone(),
-        policy: args.policy.clone(),
-        activate: !args.inactive,
-    }
 }

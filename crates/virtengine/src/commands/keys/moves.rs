@@ -3,10 +3,13 @@
 use kms::access::Permission;
 use kms::key::InvalidReason;
 use kms::key::KeyRef;
-use kms::key::ManagedKey;
 use kms::key::Reason;
-use kms::manager::Error;
-use kms::manager::KeyLifecycleManager;
+use kms_api::CancelDestroy;
+use kms_api::Compromise;
+use kms_api::DestroyNow;
+use kms_api::Move;
+use kms_api::Rotate;
+use kms_api::ScheduleDestroy;
 
 use crate::cli::keys::DeleteArgs;
 use crate::cli::keys::DestroyArgs;
@@ -32,7 +35,7 @@ pub(crate) fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<Exit, P
     confirm::mild(context.global, &format!("Order the destruction of {}?", names.join(", ")))?;
     visit(context, Stdin::Free, |visit| {
         for key in &args.keys {
-            take(visit, &SCHEDULE, key, Some(&args.reason))?;
+            step::<ScheduleDestroy>(visit, key, Some(&args.reason))?;
             say(&format!("to keep it: virtengine keys destroy {key} --cancel --reason …"));
         }
         Ok(Exit::Ok)
@@ -45,18 +48,17 @@ pub(crate) fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<Exit, P
 /// When it is not confirmed or not allowed.
 pub(crate) fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit, Problem> {
     let name = args.key.to_string();
-    let step = match (args.now, args.cancel) {
+    match (args.now, args.cancel) {
         (true, _) => {
             confirm::severe(context.global, &format!("destroy {name} at once"), &name)?;
-            DESTROY_NOW
+            moved::<DestroyNow>(context, &args.key, &args.reason)
         }
-        (false, true) => CANCEL,
+        (false, true) => moved::<CancelDestroy>(context, &args.key, &args.reason),
         (false, false) => {
             confirm::mild_or_named(context.global, "order the destruction of", &name)?;
-            SCHEDULE
+            moved::<ScheduleDestroy>(context, &args.key, &args.reason)
         }
-    };
-    visit(context, Stdin::Free, |visit| take(visit, &step, &args.key, Some(&args.reason)))
+    }
 }
 
 /// `keys compromise`.
@@ -66,84 +68,48 @@ pub(crate) fn destroy(context: &Context<'_>, args: &DestroyArgs) -> Result<Exit,
 pub(crate) fn compromise(context: &Context<'_>, args: &ReasonedArgs) -> Result<Exit, Problem> {
     let name = args.key.to_string();
     confirm::severe(context.global, &format!("mark {name} as compromised"), &name)?;
-    visit(context, Stdin::Free, |visit| take(visit, &COMPROMISE, &args.key, Some(&args.reason)))
+    moved::<Compromise>(context, &args.key, &args.reason)
 }
 
-/// A move: how it is called, what it needs, and the call.
-pub(crate) struct Step {
-    verb: &'static str,
-    needs: Permission,
-    call: Call,
+fn moved<M: Move>(context: &Context<'_>, key: &KeyRef, reason: &Reason) -> Result<Exit, Problem> {
+    visit(context, Stdin::Free, |visit| step::<M>(visit, key, Some(reason)))
 }
 
-type Call = fn(&KeyLifecycleManager<'_>, &KeyRef, &Reason) -> Result<ManagedKey, Error>;
-
-pub(crate) const ACTIVATE: Step =
-    Step { verb: "activate", needs: Permission::KeyCreate, call: |l, k, r| l.activate_key(k, r) };
-pub(crate) const SUSPEND: Step =
-    Step { verb: "suspend", needs: Permission::KeySuspend, call: |l, k, r| l.suspend_key(k, r) };
-pub(crate) const REACTIVATE: Step = Step {
-    verb: "reactivate",
-    needs: Permission::KeyCreate,
-    call: |l, k, r| l.reactivate_key(k, r),
-};
-pub(crate) const COMPLETE: Step = Step {
-    verb: "complete the rotation of",
-    needs: Permission::KeyRotate,
-    call: |l, k, r| l.complete_rotation(k, r),
-};
-pub(crate) const ABORT: Step = Step {
-    verb: "abort the rotation of",
-    needs: Permission::KeyRotate,
-    call: |l, k, r| l.abort_rotation(k, r),
-};
-pub(crate) const DEACTIVATE: Step = Step {
-    verb: "deactivate",
-    needs: Permission::KeyRotate,
-    call: |l, k, r| l.deactivate_key(k, r),
-};
-pub(crate) const ARCHIVE: Step =
-    Step { verb: "archive", needs: Permission::KeyRotate, call: |l, k, r| l.archive_key(k, r) };
-const COMPROMISE: Step = Step {
-    verb: "mark as compromised",
-    needs: Permission::CompromiseReport,
-    call: |l, k, r| l.mark_compromised(k, r),
-};
-const SCHEDULE: Step = Step {
-    verb: "order the destruction of",
-    needs: Permission::KeyDestroy,
-    call: |l, k, r| l.schedule_destroy(k, r),
-};
-const CANCEL: Step = Step {
-    verb: "cancel the destruction of",
-    needs: Permission::KeyDestroy,
-    call: |l, k, r| l.cancel_destroy(k, r),
-};
-const DESTROY_NOW: Step = Step {
-    verb: "destroy at once",
-    needs: Permission::KeyDestroy,
-    call: |l, k, r| l.destroy_now(k, r),
-};
-
-/// Takes a step; without a reason of the person's own, the step's name stands as one.
+/// A move with a reason of the person's own, if they gave one.
 ///
 /// # Errors
-/// When the step is not allowed.
-pub(crate) fn take(
+/// When the move is not allowed.
+pub(crate) fn take<M: Move>(visit: &Visit<'_>, args: &MoveArgs) -> Result<Exit, Problem> {
+    step::<M>(visit, &args.key, args.reason.as_ref())
+}
+
+/// A move that needs a reason.
+///
+/// # Errors
+/// When the move is not allowed.
+pub(crate) fn reasoned<M: Move>(visit: &Visit<'_>, args: &ReasonedArgs) -> Result<Exit, Problem> {
+    step::<M>(visit, &args.key, Some(&args.reason))
+}
+
+/// Makes a move; without a reason of the person's own, the move's name stands as one.
+///
+/// # Errors
+/// When the move is not allowed.
+pub(crate) fn step<M: Move>(
     visit: &Visit<'_>,
-    step: &Step,
     key: &KeyRef,
     reason: Option<&Reason>,
 ) -> Result<Exit, Problem> {
     let would = || {
         let key = visit.key(key)?;
-        Ok(format!("{} {} (now {})", step.verb, key.label, key.state))
+        Ok(format!("{} {} (now {})", M::VERB, key.name, key.state))
     };
-    if let Some(exit) = visit.rehearse(step.needs, would)? {
+    if let Some(needs) = M::NEEDS
+        && let Some(exit) = visit.rehearse(needs, would)?
+    {
         return Ok(exit);
     }
-    let reason = reason_or(reason, step.verb)?;
-    let key = (step.call)(&visit.kms.lifecycle(visit.caller), key, &reason)?;
+    let key = visit.ask(key.clone(), M::because(reason_or(reason, M::VERB)?))?;
     print(visit, &key)
 }
 
@@ -152,13 +118,13 @@ pub(crate) fn take(
 /// # Errors
 /// When the key may not be rotated.
 pub(crate) fn rotate(visit: &Visit<'_>, args: &MoveArgs) -> Result<Exit, Problem> {
-    let would = || Ok(format!("rotate {}", visit.key(&args.key)?.label));
+    let would = || Ok(format!("rotate {}", visit.key(&args.key)?.name));
     if let Some(exit) = visit.rehearse(Permission::KeyRotate, would)? {
         return Ok(exit);
     }
     let reason = reason_or(args.reason.as_ref(), "rotate")?;
     let successor =
-        spin("making the successor", || visit.kms.rotate_key(visit.caller, &args.key, &reason))?;
+        spin("making the successor", || visit.ask(args.key.clone(), Rotate { reason }))?;
     if let Some(old) = successor.predecessor {
         say(&format!("the old key is {old}; end its use: virtengine keys complete-rotation {old}"));
     }
