@@ -5,6 +5,7 @@
 
 mod pem;
 mod point;
+mod protobuf;
 
 pub mod algorithm;
 pub mod identifier;
@@ -13,5 +14,6 @@ pub mod public;
 pub mod address;
 pub mod private;
 pub mod signature;
+pub mod comet;
 
 pub use pem::PemError;

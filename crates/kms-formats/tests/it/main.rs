@@ -8,6 +8,7 @@
 )]
 
 mod caller;
+mod comet;
 mod damaged;
 mod fixture;
 mod hostile;
