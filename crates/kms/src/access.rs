@@ -56,6 +56,7 @@ pub use grant::MfaRequired;
 pub use grant::Sensitive;
 pub use grant::SensitiveDenied;
 pub use grant::Target;
+pub(crate) use grant::authorize_node;
 pub use lockout::LockedOut;
 pub use lockout::Lockout;
 pub use lockout::LockoutRecord;

@@ -5,7 +5,10 @@
 //! on another. Usage windows and indicators take their place here, between [`Admitted`] and
 //! [`Cleared`].
 
+use crate::key::Scheme;
 use crate::lifecycle::Admitted;
+use crate::lifecycle::uses::Consensus;
+use crate::lifecycle::uses::Sign;
 
 /// One use of a private key that has passed every stage; a storage carries out nothing else.
 ///
@@ -28,6 +31,20 @@ impl<U> Cleared<U> {
     /// What was cleared.
     pub fn what(&self) -> &U {
         &self.0
+    }
+}
+
+impl<'a> Cleared<Consensus<'a>> {
+    /// Makes of a vote that was cleared the signing of its bytes and of its extension's. For the
+    /// guard against double signing alone, which made both.
+    pub(crate) fn into_signing(
+        self,
+        bytes: &'a [u8],
+        extension: Option<&'a [u8]>,
+    ) -> (Cleared<Sign<'a>>, Option<Cleared<Sign<'a>>>) {
+        let key = self.0.key;
+        let sign = |message| Cleared(Sign { key, message, scheme: Scheme::default() });
+        (sign(bytes), extension.map(sign))
     }
 }
 

@@ -19,6 +19,7 @@ mod effects;
 #[cfg(any(test, feature = "test-util"))]
 mod faulty;
 mod foreign;
+mod in_place;
 mod lock;
 mod open;
 mod steps;
@@ -119,6 +120,50 @@ pub trait Disk: Debug + Send + Sync {
     /// # Errors
     /// As [`Disk::read`] for one that is there.
     fn append(&self, path: &Path) -> Result<Box<dyn AppendFile>, DiskError>;
+
+    /// Opens a file of exactly `len` bytes, made by [`Disk::create`], for writing in place.
+    ///
+    /// `openat(O_NOFOLLOW|O_NONBLOCK)`, `fstat`, `statx`. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`Disk::read`]; [`DiskError::TooLong`] for a file of another length.
+    fn in_place(&self, path: &Path, len: u64) -> Result<Box<dyn InPlaceFile>, DiskError>;
+}
+
+/// A file of one length whose bytes are written where they stand: no metadata changes, so that a
+/// sync is one write to the disk. What was under way when the power went is any mixture of old and
+/// new bytes; whoever writes keeps a checksum, and another place to fall back to.
+pub trait InPlaceFile: Debug + Send {
+    /// Which file it is: a copy, also one put in its place, is another.
+    fn identity(&self) -> FileIdentity;
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// Those of the disk.
+    fn read(&self) -> Result<Vec<u8>, DiskError>;
+
+    /// Writes `bytes` at `offset`: `pwrite`. Not durable before [`InPlaceFile::sync`].
+    ///
+    /// # Errors
+    /// Any is final, as of `sync`; a write beyond the end is refused.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<(), DiskError>;
+
+    /// Puts everything written on the disk: `fdatasync`.
+    ///
+    /// # Errors
+    /// Any error is final: this file refuses everything afterwards, and the caller stops too.
+    fn sync(&mut self) -> Result<(), DiskError>;
+}
+
+/// Tells a file from every other that was ever made on its file system, as far as that remembers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileIdentity {
+    /// The number of the inode.
+    pub inode: u64,
+    /// When the file was made, in nanoseconds since 1970; 0 where the file system does not know.
+    pub born: i64,
 }
 
 /// A file that grows at its end. One writer: the home's lock sees to it.

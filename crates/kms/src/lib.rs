@@ -23,5 +23,6 @@ pub mod audit;
 pub mod access;
 pub mod lifecycle;
 pub mod compromise;
+pub mod consensus;
 pub mod storage;
 pub mod manager;

@@ -33,9 +33,10 @@ mod due;
 mod report;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use admit::Admitted;
+pub(crate) use admit::admit_consensus;
 pub(crate) use admit::admit_destroy;
 pub(crate) use admit::admit_generate;
 pub(crate) use admit::admit_import;

@@ -14,6 +14,7 @@ mod home;
 mod rotation;
 mod keys;
 mod signing;
+mod consensus;
 mod moves;
 mod policies;
 mod people;
@@ -35,6 +36,7 @@ use crate::access::AccessController;
 use crate::audit::AuditLogger;
 use crate::audit::Head;
 use crate::audit::RecordId;
+use crate::consensus::Floors;
 use crate::durable::HomeLock;
 use crate::key::KeyId;
 use crate::key::StorageName;
@@ -51,6 +53,11 @@ use crate::manager::home::Layout;
 use crate::manager::table::KeyTable;
 use crate::manager::table::Naming;
 
+pub use consensus::ConsensusManager;
+pub use consensus::FloorStart;
+pub use consensus::FloorState;
+pub use consensus::Node;
+pub use consensus::Vouched;
 pub use error::Error;
 pub use error::ErrorKind;
 pub use error::Fault;
@@ -93,6 +100,7 @@ pub struct KeyManager {
     keystore: Arc<Keystore>,
     file: FileStorage,
     memory: MemoryStorage,
+    floors: Floors,
 
     notices: Mutex<Vec<Notice>>,
     /// The head of the log that the store has.
@@ -118,6 +126,11 @@ impl KeyManager {
     /// The specification's `AuditLogger`, for `caller`.
     pub fn audit<'a>(&'a self, caller: &'a Caller) -> AuditManager<'a> {
         AuditManager { kms: self, caller }
+    }
+
+    /// The floors of consensus keys, for `caller`.
+    pub fn consensus<'a>(&'a self, caller: &'a Caller) -> ConsensusManager<'a> {
+        ConsensusManager { kms: self, caller }
     }
 
     /// What an operator should know about this home.

@@ -156,6 +156,27 @@ pub(crate) fn sign<T>(
     Ok(Unreleased::new(value, draft))
 }
 
+/// As [`sign`], for a vote and perhaps its extension: one record for both. What was made is verified
+/// before it counts, whatever made it: a wrong signature costs a validator the vote.
+pub(crate) fn sign_vote<T>(
+    storage: &dyn KeyStorage,
+    (vote, extension): (Cleared<Sign<'_>>, Option<Cleared<Sign<'_>>>),
+    draft: impl FnOnce(Signature, Option<Signature>) -> (T, Draft),
+) -> Result<Unreleased<T>, StorageError> {
+    let verified = |cleared: &Cleared<Sign<'_>>| {
+        let signature = storage.sign(cleared)?;
+        let Sign { key, message, scheme } = cleared.what();
+        if !verify(&key.public_key, message, &signature.bytes, *scheme) {
+            return Err(Fault::WrongSignature(key.id).into());
+        }
+        Ok::<_, StorageError>(signature)
+    };
+    let signature = verified(&vote)?;
+    let extension = extension.as_ref().map(verified).transpose()?;
+    let (value, draft) = draft(signature, extension);
+    Ok(Unreleased::new(value, draft))
+}
+
 /// Removes a private key: spends the clearance.
 pub(crate) fn destroy(
     storage: &dyn KeyStorage,

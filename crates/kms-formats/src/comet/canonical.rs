@@ -18,6 +18,8 @@ use crate::comet::Message;
 use crate::comet::Proposal;
 use crate::comet::Time;
 use crate::comet::Vote;
+use crate::protobuf::Value;
+use crate::protobuf::fields;
 use crate::protobuf::put_bytes;
 use crate::protobuf::put_fixed64;
 use crate::protobuf::put_varint;
@@ -44,6 +46,26 @@ pub fn extension_bytes(vote: &Vote, chain: &ChainId) -> Vec<u8> {
     put_fixed64(&mut out, 3, vote.round.into());
     put_bytes(&mut out, 4, chain.as_str().as_bytes());
     delimited(&out)
+}
+
+/// The time in the signed bytes of a vote or a proposal; `None` if they are none.
+pub fn time_of(sign_bytes: &[u8]) -> Option<Time> {
+    let length_bytes = if sign_bytes.first()? & 0x80 == 0 { 1 } else { 2 };
+    let message = fields(sign_bytes.get(length_bytes..)?, 7)?;
+    let is_proposal = message.first()?.value == Value::Varint(32);
+    let place = if is_proposal { 6 } else { 5 };
+    let Value::Bytes(time) = message.iter().find(|field| field.number == place)?.value else {
+        return None;
+    };
+    let mut found = Time { seconds: 0, nanos: 0 };
+    for field in fields(time, 2)? {
+        match (field.number, field.value) {
+            (1, Value::Varint(seconds)) => found.seconds = seconds.cast_signed(),
+            (2, Value::Varint(nanos)) => found.nanos = u32::try_from(nanos).ok()?,
+            _ => return None,
+        }
+    }
+    Some(found)
 }
 
 fn vote_bytes(vote: &Vote, chain: &ChainId) -> Vec<u8> {

@@ -7,6 +7,7 @@ use kms_formats::comet::Time;
 use kms_formats::comet::canonical::SIGN_BYTES;
 use kms_formats::comet::canonical::extension_bytes;
 use kms_formats::comet::canonical::sign_bytes;
+use kms_formats::comet::canonical::time_of;
 use kms_formats::comet::privval::Dialect;
 use kms_formats::comet::privval::InvalidRequest;
 use kms_formats::comet::privval::Kind;
@@ -49,6 +50,7 @@ fn signed_bytes_are_those_of_cometbft() {
         let signed = sign_bytes(&message, &chain);
         assert_eq!(signed, bytes(&vector, "sign"), "{message:?}");
         assert!(signed.len() <= SIGN_BYTES, "{}", signed.len());
+        assert_eq!(time_of(&signed), Some(message.time()));
         let Message::Vote(vote) = message else { continue };
         assert_eq!(vote.extends(), vector["extension"].is_string());
         if vote.extends() {
@@ -215,6 +217,7 @@ fn dialects_differ_in_what_they_know() {
 proptest! {
     #[test]
     fn bytes_from_nowhere_are_refused_or_read(bytes in vec(any::<u8>(), 0..400)) {
+        _ = time_of(&bytes);
         for dialect in DIALECTS {
             _ = decode(&bytes, dialect);
             for number in [1, 3, 5, 7, 9] {

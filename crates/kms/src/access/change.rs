@@ -428,7 +428,8 @@ fn manager<'d>(
     if grant.permission() != Permission::AccessManage || grant.target() != target {
         return Err(ChangeRefused::WrongGrant);
     }
-    let caller = directory.of_session(grant.held_in()).ok_or(ChangeRefused::SessionEnded)?;
+    let session = grant.held_in().ok_or(ChangeRefused::SessionEnded)?;
+    let caller = directory.of_session(session).ok_or(ChangeRefused::SessionEnded)?;
     let holds = directory.holds_in(caller, Permission::AccessManage, &Scope::All);
     holds.then_some(caller).ok_or(ChangeRefused::PermissionNotHeld(Permission::AccessManage))
 }

@@ -117,30 +117,29 @@ pub enum GrantedTarget {
 /// ```
 #[derive(Debug)]
 pub struct Grant {
-    session: Arc<Session>,
+    holder: Holder,
     permission: Permission,
     target: GrantedTarget,
 }
 
+/// To whom a grant was given.
+#[derive(Debug)]
+enum Holder {
+    /// A caller with a session.
+    Session(Arc<Session>),
+    /// A validator's node, which may use one consensus key and nothing else.
+    Node,
+}
+
 impl Grant {
-    /// To whom.
-    pub fn principal(&self) -> PrincipalId {
-        self.session.principal
+    /// To whom; nobody in the directory, for a node.
+    pub fn principal(&self) -> Option<PrincipalId> {
+        self.held_in().map(|session| session.principal)
     }
 
-    /// In which session, as records name it.
-    pub fn session(&self) -> SessionTag {
-        self.session.tag()
-    }
-
-    /// From where; absent on the local socket.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.session.address
-    }
-
-    /// By which program, as it calls itself.
-    pub fn user_agent(&self) -> &str {
-        &self.session.user_agent
+    /// In which session, as records name it; none, for a node.
+    pub fn session(&self) -> Option<SessionTag> {
+        self.held_in().map(Session::tag)
     }
 
     /// What for.
@@ -153,16 +152,26 @@ impl Grant {
         self.target
     }
 
-    pub(in crate::access) fn held_in(&self) -> &Session {
-        &self.session
+    pub(in crate::access) fn held_in(&self) -> Option<&Session> {
+        match &self.holder {
+            Holder::Session(session) => Some(session),
+            Holder::Node => None,
+        }
     }
+}
+
+/// What a validator's node may do, once the configuration has bound it to `key`: ask this key for
+/// its votes.
+pub(crate) fn authorize_node(key: KeyId) -> Grant {
+    let (permission, target) = (Permission::KeySign, GrantedTarget::Key(key));
+    Grant { holder: Holder::Node, permission, target }
 }
 
 #[cfg(test)]
 impl Grant {
     /// A grant of nobody, for tests of what comes after.
     pub(crate) fn for_test(permission: Permission, target: GrantedTarget) -> Self {
-        Self { session: Arc::new(Session::for_test()), permission, target }
+        Self { holder: Holder::Session(Arc::new(Session::for_test())), permission, target }
     }
 }
 
@@ -290,7 +299,8 @@ pub(in crate::access) fn authorize(
         return Err(outside(permission, target));
     }
     let target = granted(target).ok_or(Denied::Hidden)?;
-    Ok(Grant { session: Arc::clone(&caller.session), permission, target })
+    let holder = Holder::Session(Arc::clone(&caller.session));
+    Ok(Grant { holder, permission, target })
 }
 
 /// Whether `principal` holds `permission` for anything at all.
@@ -313,7 +323,7 @@ pub(in crate::access) fn confirm(
     freshness_s: u64,
     time: Timestamp,
 ) -> Result<Confirmed, MfaRequired> {
-    match grant.held_in().mfa_at {
+    match grant.held_in().and_then(|session| session.mfa_at) {
         None => Err(MfaRequired::Absent),
         Some(given) if time < given.plus_seconds(freshness_s) => Ok(Confirmed(grant)),
         Some(_) => Err(MfaRequired::Stale),

@@ -107,6 +107,8 @@ words! {
         HsmOperation = "hsm_operation",
         /// A step of a multi-signature operation.
         MultisigOperation = "multisig_operation",
+        /// What a consensus key signed last was set by a person, or the key was handed over.
+        ConsensusState = "consensus_state",
         /// A session began.
         SessionCreated = "session_created",
         /// A session ended.

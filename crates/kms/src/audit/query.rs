@@ -111,7 +111,7 @@ impl AuditFiles {
     ) -> Result<(), AuditFault> {
         let filter = Filter::new(query);
         let mut left = query.limit.unwrap_or(usize::MAX);
-        for number in self.numbers()? {
+        for number in self.numbers_after(query.after)? {
             let path = self.0.segment(number);
             let mut lines = LineReader::open(&path, 0)?;
             let mut count: u64 = 0;
@@ -169,6 +169,22 @@ impl AuditFiles {
         let options =
             VerifyOptions { audit_key: Some(audit_key.to_owned()), anchor, expect_head: None };
         verify_names(&self.0, &options, Some(until))
+    }
+
+    /// The segments that may hold records after `after`: those before hold smaller numbers only.
+    fn numbers_after(&self, after: u64) -> Result<Vec<u32>, AuditFault> {
+        let mut numbers = self.numbers()?;
+        let mut first = 0;
+        for (place, number) in numbers.iter().enumerate().rev() {
+            let path = self.0.segment(*number);
+            let mut lines = LineReader::open(&path, 0)?;
+            let Piece::Line(line) = lines.read().map_err(unreadable(&path))? else { continue };
+            if LineHead::read(line).is_some_and(|head| head.seq <= after.saturating_add(1)) {
+                first = place;
+                break;
+            }
+        }
+        Ok(numbers.split_off(first))
     }
 
     fn numbers(&self) -> Result<Vec<u32>, AuditFault> {

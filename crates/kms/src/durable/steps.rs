@@ -28,9 +28,11 @@ use rustix::io::Errno;
 use crate::durable::AppendFile;
 use crate::durable::Disk;
 use crate::durable::DiskError;
+use crate::durable::InPlaceFile;
 use crate::durable::OsDisk;
 use crate::durable::append::Appending;
 use crate::durable::effects::Effects;
+use crate::durable::in_place::InPlace;
 use crate::durable::open::Place;
 use crate::durable::open::check_private;
 use crate::durable::open::open_directory;
@@ -121,6 +123,15 @@ impl<E: Effects> Disk for E {
         };
         self.run(|| fsync(&place.directory)).map_err(|e| place.at(e))?;
         Ok(Box::new(Appending::new(self.clone(), file, path)?))
+    }
+
+    fn in_place(&self, path: &Path, len: u64) -> Result<Box<dyn InPlaceFile>, DiskError> {
+        let place = Place::of(path)?;
+        let (file, stat) = place.open(OFlags::RDWR)?;
+        if u64::try_from(stat.st_size) != Ok(len) {
+            return Err(DiskError::TooLong { path: path.to_owned(), limit: len });
+        }
+        Ok(Box::new(InPlace::new(self.clone(), file, (path, len))?))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::lifecycle::KeyOperation;
 use crate::lifecycle::Refusal;
 use crate::lifecycle::permits;
 use crate::lifecycle::state_at;
+use crate::lifecycle::uses::Consensus;
 use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::lifecycle::uses::Import;
@@ -81,6 +82,24 @@ pub(crate) fn admit_sign<'a>(
     spend(grant, |permission, target| (permission, target) == wanted)?;
     sign_allowed(&what, now)?;
     Ok(Admitted(what))
+}
+
+/// Admits the signing of a vote or a proposal if the key's state at `now` permits it and it is for
+/// consensus. Which vote is the guard's to decide.
+pub(crate) fn admit_consensus<'a>(
+    grant: Grant,
+    what: Consensus<'a>,
+    now: Timestamp,
+) -> Result<Admitted<Consensus<'a>>, Refusal> {
+    let wanted = (Permission::KeySign, GrantedTarget::Key(what.key.id));
+    spend(grant, |permission, target| (permission, target) == wanted)?;
+    admit_operation(what.key, KeyOperation::Sign, now)?;
+    match what.key.purpose {
+        Purpose::Consensus => Ok(Admitted(what)),
+        purpose @ (Purpose::Account | Purpose::Provider | Purpose::General) => {
+            Err(Refusal::NotForConsensus { key: what.key.label.clone(), purpose })
+        }
+    }
 }
 
 /// What signing with a prehash needs: to sign a digest of the caller's is a right of its own.
@@ -297,6 +316,26 @@ mod tests {
             refusal.to_string(),
             "key val is for consensus; it signs typed votes and proposals only"
         );
+    }
+
+    #[test]
+    fn votes_are_for_consensus_keys_that_may_sign() {
+        for state in KeyState::ALL {
+            for purpose in Purpose::ALL {
+                let key = ManagedKey { purpose, ..key_in(state) };
+                let grant = Grant::for_test(Permission::KeySign, GrantedTarget::Key(key.id));
+                let admitted = admit_consensus(grant, Consensus { key: &key }, now());
+                let signs = matches!(state, KeyState::Active | KeyState::Rotating);
+                let expected = signs && purpose == Purpose::Consensus;
+                assert_eq!(admitted.is_ok(), expected, "{state} {purpose}");
+            }
+        }
+        let key = ManagedKey { purpose: Purpose::Consensus, ..key_in(KeyState::Active) };
+        let target = GrantedTarget::Key(KeyId::from_random([7; 16]));
+        let other = Grant::for_test(Permission::KeySign, target);
+        let permission = Permission::KeySign;
+        let admitted = admit_consensus(other, Consensus { key: &key }, now());
+        assert_eq!(admitted.unwrap_err(), Refusal::OtherGrant { permission });
     }
 
     #[test]

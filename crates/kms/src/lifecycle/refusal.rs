@@ -204,6 +204,15 @@ pub enum Refusal {
         key: Label,
     },
 
+    /// Votes and proposals are signed by consensus keys alone.
+    #[error("key {key} is for {purpose}; votes and proposals are signed by consensus keys only")]
+    NotForConsensus {
+        /// The key.
+        key: Label,
+        /// Its purpose.
+        purpose: Purpose,
+    },
+
     /// The purpose excludes the algorithm.
     #[error("a key for {purpose} cannot be {algorithm}")]
     PurposeAlgorithm {

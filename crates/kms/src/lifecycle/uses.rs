@@ -1,4 +1,4 @@
-//! The uses of a private key. There are these four and no others.
+//! The uses of a private key. There are these five and no others.
 
 use kms_formats::private::PrivateKey;
 
@@ -42,6 +42,14 @@ pub struct Sign<'a> {
     pub message: &'a [u8],
     /// How.
     pub scheme: Scheme,
+}
+
+/// Signing a vote or a proposal. No storage does this: the guard against double signing makes a
+/// [`Sign`] of it, of bytes that it made itself.
+#[derive(Debug)]
+pub struct Consensus<'a> {
+    /// The key.
+    pub key: &'a ManagedKey,
 }
 
 /// Removing the private half for ever.

@@ -5,6 +5,7 @@
 use crate::access::LoginRefused;
 use crate::access::MfaRequired;
 use crate::audit::AuditFault;
+use crate::consensus;
 use crate::durable::DiskError;
 use crate::lifecycle::PolicyRefusal;
 use crate::lifecycle::Refusal as Lifecycle;
@@ -86,6 +87,7 @@ impl Refused {
             Self::Lifecycle(refusal) => lifecycle(refusal),
             Self::Policy(refusal) => policy(refusal),
             Self::Storage(refused) => stored(refused),
+            Self::Consensus(refusal) => consensus(refusal),
             Self::KeyNotFound { .. } => ("key_not_found", ErrorKind::NotFound),
             Self::KeyMovedOn(_) => ("key_moved_on", ErrorKind::Conflict),
             Self::LabelTaken(_) => ("key_exists", ErrorKind::Conflict),
@@ -124,6 +126,7 @@ impl Refused {
             }
             Self::MemoryEndsNow => &["use --storage file"],
             Self::StorageNotFound(_) => &["the storages here are file and memory"],
+            Self::Consensus(refusal) => consensus_advice(refusal),
             Self::KeyNotFound { like, .. } if !like.is_empty() => {
                 return vec![format!("did you mean {}?", like.join(", "))];
             }
@@ -173,11 +176,58 @@ fn lifecycle(refusal: &Lifecycle) -> (&'static str, ErrorKind) {
         }
         Lifecycle::OtherGrant { .. } => ("permission_denied", ErrorKind::NotPermitted),
         Lifecycle::ApprovalRequired { .. } => ("approval_required", ErrorKind::Waiting),
-        Lifecycle::RawConsensus { .. } => ("consensus_key", ErrorKind::Unsafe),
+        Lifecycle::RawConsensus { .. } | Lifecycle::NotForConsensus { .. } => {
+            ("consensus_key", ErrorKind::Unsafe)
+        }
         Lifecycle::GracePeriod { .. } => ("grace_period", ErrorKind::Unsafe),
         Lifecycle::Use { .. } => ("key_not_usable", ErrorKind::Unsafe),
         Lifecycle::State { .. } => ("state_not_allowed", ErrorKind::Unsafe),
         _ => ("move_not_allowed", ErrorKind::Unsafe),
+    }
+}
+
+fn consensus(refusal: &consensus::Refusal) -> (&'static str, ErrorKind) {
+    use crate::consensus::Refusal as C;
+    match refusal {
+        C::Regression { .. } | C::Conflict { .. } | C::NotKept { .. } => {
+            ("double_sign", ErrorKind::Unsafe)
+        }
+        C::Jump { .. } => ("height_jump", ErrorKind::Unsafe),
+        C::Stopped { .. } => ("stop_height", ErrorKind::Unsafe),
+        C::HandedOver => ("handed_over", ErrorKind::Unsafe),
+        C::OtherChain { .. } => ("other_chain", ErrorKind::Unsafe),
+        C::NoState { .. } => ("state_missing", ErrorKind::Unsafe),
+        C::StateExists { .. } => ("state_exists", ErrorKind::Conflict),
+        C::Elsewhere { .. } => ("state_elsewhere", ErrorKind::Unsafe),
+        C::Damaged { .. } | C::OtherKey { .. } => ("state_damaged", ErrorKind::Integrity),
+        C::Lowering { .. } => ("state_lowering", ErrorKind::Unsafe),
+        C::NotWritten(_) => ("state_not_written", ErrorKind::Unavailable),
+    }
+}
+
+fn consensus_advice(refusal: &consensus::Refusal) -> &'static [&'static str] {
+    use crate::consensus::Refusal as C;
+    match refusal {
+        C::NoState { .. } | C::Damaged { .. } => &[
+            "make sure that no other signer uses this key, and at which height it stopped; then: \
+             virtengine validator state init KEY --chain-id CHAIN --height HEIGHT --reason WHY",
+        ],
+        C::Elsewhere { .. } => {
+            &["make sure that the signer this came from is stopped, and at which height; then: \
+             virtengine validator state confirm KEY --chain-id CHAIN --height HEIGHT --reason WHY"]
+        }
+        C::Jump { .. } => &["if the chain is really there: \
+             virtengine validator state confirm KEY --chain-id CHAIN --height HEIGHT --reason WHY"],
+        C::HandedOver => &["the other signer has it; see: virtengine validator state list"],
+        C::NotWritten(_) => &["look at the disk, then start again"],
+        C::Regression { .. }
+        | C::Conflict { .. }
+        | C::NotKept { .. }
+        | C::Stopped { .. }
+        | C::OtherChain { .. }
+        | C::StateExists { .. }
+        | C::OtherKey { .. }
+        | C::Lowering { .. } => &[],
     }
 }
 
@@ -215,6 +265,7 @@ impl Fault {
                 storage::Fault::Tampered { .. } | storage::Fault::SlotsTampered { .. } => {
                     ("key_file_altered", ErrorKind::Integrity)
                 }
+                storage::Fault::WrongSignature(_) => ("signature_wrong", ErrorKind::Integrity),
                 storage::Fault::NoSpace => ("no_space", ErrorKind::Unavailable),
                 storage::Fault::Disk(error) => disk(error),
                 storage::Fault::SelfTestFailed(_) => ("self_test_failed", ErrorKind::Integrity),

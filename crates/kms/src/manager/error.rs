@@ -19,6 +19,7 @@ use crate::access::PassphraseError;
 use crate::access::SessionRefused;
 use crate::access::WeakPassphrase;
 use crate::audit::AuditFault;
+use crate::consensus;
 use crate::durable::DiskError;
 use crate::key::Algorithm;
 use crate::key::KeyId;
@@ -79,6 +80,9 @@ pub enum Refused {
     /// What the storage has or takes.
     #[error(transparent)]
     Storage(#[from] storage::Refused),
+    /// What a consensus key may sign next.
+    #[error(transparent)]
+    Consensus(#[from] consensus::Refusal),
     /// No such key.
     #[error("key {key} is not here")]
     KeyNotFound {
@@ -271,7 +275,7 @@ macro_rules! fault_from {
     )*};
 }
 
-refused_from!(lifecycle::Refusal, lifecycle::PolicyRefusal);
+refused_from!(lifecycle::Refusal, lifecycle::PolicyRefusal, consensus::Refusal);
 refused_from!(SessionRefused, Denied, MfaRequired, LoginRefused, ChangeRefused, WeakPassphrase);
 fault_from!(AuditFault, StoreError, DiskError, AccessFault);
 

@@ -90,6 +90,10 @@ impl Layout {
         self.state().join("store.key")
     }
 
+    pub(crate) fn consensus(&self) -> PathBuf {
+        self.state().join("consensus")
+    }
+
     pub(crate) fn keystore(&self) -> PathBuf {
         self.home.join("keystore")
     }

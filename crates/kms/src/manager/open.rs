@@ -16,6 +16,8 @@ use crate::audit::Encoded;
 use crate::audit::Head;
 use crate::audit::OpenAudit;
 use crate::audit::Opened;
+use crate::consensus::FloorName;
+use crate::consensus::Floors;
 use crate::durable::Disk;
 use crate::durable::OsDisk;
 use crate::key::ManagedKey;
@@ -71,6 +73,14 @@ pub enum Notice {
     Replayed(usize),
     /// Keys that lived in the memory of a process that ended.
     MemoryGone(usize),
+    /// The floor of a consensus key was behind the log by more than a crash leaves, and was raised:
+    /// somebody put an older one there.
+    FloorBehind {
+        /// Whose.
+        name: FloorName,
+        /// By how many signatures.
+        behind: usize,
+    },
 }
 
 impl Notice {
@@ -84,6 +94,7 @@ impl Notice {
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Replayed(_) => "records_replayed",
             Self::MemoryGone(_) => "memory_keys_gone",
+            Self::FloorBehind { .. } => "consensus_state_behind",
         }
     }
 }
@@ -115,6 +126,11 @@ impl fmt::Display for Notice {
             Self::Replayed(count) => {
                 write!(f, "{count} records that a crash had kept out were appended")
             }
+            Self::FloorBehind { name, behind } => write!(
+                f,
+                "the state of {name} was {behind} signatures behind the log and was raised; find \
+                 out who put an older one there"
+            ),
             Self::MemoryGone(count) => {
                 write!(f, "{count} keys lived in the memory of a process that has ended")
             }
@@ -156,6 +172,8 @@ impl KeyManager {
         let now = options.clock.now();
         let last = opened.last_time.unwrap_or(now); // a log without a record says nothing of time
         check_clock(&options, now, last)?;
+        let bound = (&store_key, options.machine_id.as_deref());
+        let floors = Floors::open(Arc::clone(&disk), layout.consensus(), bound, options.consensus)?;
         let keystore = Arc::new(Keystore::open(Arc::clone(&disk), &layout.keystore())?);
         let kms = Self {
             access: AccessController::new(
@@ -167,6 +185,7 @@ impl KeyManager {
             keys: KeyTable::default(),
             file: FileStorage::new(Arc::clone(&keystore), PARSED_KEYS),
             memory: MemoryStorage::new(),
+            floors,
             keystore,
             notices: Mutex::default(),
             stored_head: Mutex::new(stored_head),
@@ -205,6 +224,7 @@ impl KeyManager {
         self.check_state(&recent)?;
         self.set_orphans_aside()?;
         self.report_open_intents(recent)?;
+        self.raise_floors()?;
         self.carry_out_what_is_due()
     }
 

@@ -13,6 +13,7 @@ use crate::access::PrincipalKind;
 use crate::access::PrincipalName;
 use crate::access::SessionPolicy;
 use crate::audit::AuditLogConfig;
+use crate::consensus;
 use crate::key::Algorithm;
 use crate::key::PolicyName;
 use crate::key::Purpose;
@@ -38,6 +39,10 @@ pub struct Options {
     pub policies: Vec<KeyLifecyclePolicy>,
     /// Takes the clock's word although it is far ahead of the last record, or behind it.
     pub accept_clock: bool,
+    /// The id of this machine, to which the floors of consensus keys are bound.
+    pub machine_id: Option<String>,
+    /// What a consensus key may be asked for.
+    pub consensus: consensus::Limits,
     /// Whether this process stays, so that keys in memory make sense.
     pub stays: bool,
 }
@@ -52,6 +57,8 @@ impl Options {
             session: SessionPolicy::default(),
             policies: Vec::new(),
             accept_clock: false,
+            machine_id: None,
+            consensus: consensus::Limits::default(),
             stays: false,
         }
     }

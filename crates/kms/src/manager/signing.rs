@@ -191,7 +191,7 @@ fn check_length(message: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     let mut text = vec![0; 64];
     let digest = digest::digest(&digest::SHA256, bytes);
     hex::encode_to_slice(digest, &mut text).expect("32 bytes are 64 digits");

@@ -87,6 +87,9 @@ pub enum Fault {
         /// How that shows.
         why: &'static str,
     },
+    /// What was signed does not verify under the key's public half; it was discarded.
+    #[error("the signature by {0} does not verify and was discarded")]
+    WrongSignature(KeyId),
     /// The file of slots is not as it was written.
     #[error("{} was altered: {why}", path.display())]
     SlotsTampered {

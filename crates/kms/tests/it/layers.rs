@@ -9,12 +9,14 @@ use std::fs;
 use std::path::Path;
 
 /// Which parts of which other stages a stage may name. Only `manager` composes stages.
-const STAGES: [(&str, &[&str]); 5] = [
+const STAGES: [(&str, &[&str]); 6] = [
     ("audit", &[]),
     ("access", &[]),
     // A grant, and what it was given for.
     ("lifecycle", &["access::Grant", "access::GrantedTarget", "access::Permission"]),
     ("compromise", &["lifecycle"]),
+    // The one place where a cleared vote becomes the signing of its bytes.
+    ("consensus", &["compromise::Cleared", "lifecycle::uses"]),
     // What was cleared is one of the uses; what was made is sealed with its record.
     ("storage", &["compromise", "lifecycle::uses", "audit::Draft", "audit::Unreleased"]),
 ];
@@ -22,11 +24,13 @@ const STAGES: [(&str, &[&str]); 5] = [
 /// The one module that may name several stages.
 const COMPOSER: &str = "manager";
 
-/// What only these modules touch: the disk, the database, the clock; and what none does.
-const EFFECTS: [(&str, &[&str]); 11] = [
+/// What only these modules touch: the disk, the database, the bytes of a vote, the clock; and what
+/// none does.
+const EFFECTS: [(&str, &[&str]); 12] = [
     ("std::fs", &["durable"]),
     ("rustix::fs", &["durable"]),
     ("rusqlite", &["store"]),
+    (".into_signing(", &["consensus"]),
     ("SystemTime::now", &["time"]),
     ("std::env", &[]),
     ("std::os::unix::net", &[]),

@@ -311,7 +311,7 @@ fn grant_says_for_which_key_it_is() {
     let target = Target::Key { id: &id, label: &label, purpose: Purpose::Consensus };
     let grant = home.access.authorize(&caller, Permission::KeySign, &target).unwrap();
     assert_eq!(grant.target(), crate::access::GrantedTarget::Key(id));
-    assert_eq!((grant.principal(), grant.session()), (home.root, caller.session()));
+    assert_eq!((grant.principal(), grant.session()), (Some(home.root), Some(caller.session())));
     assert_eq!(grant.permission(), Permission::KeySign);
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use crate::durable::AppendFile;
 use crate::durable::Disk;
 use crate::durable::DiskError;
+use crate::durable::InPlaceFile;
 use crate::durable::OsDisk;
 
 /// What happens at the effect that fails.
@@ -102,6 +103,9 @@ impl Disk for TroubledDisk {
     fn append(&self, path: &Path) -> Result<Box<dyn AppendFile>, DiskError> {
         let file = self.run(|_| OsDisk.append(path))?;
         Ok(Box::new(Troubled { disk: self.clone(), file }))
+    }
+    fn in_place(&self, path: &Path, len: u64) -> Result<Box<dyn InPlaceFile>, DiskError> {
+        OsDisk.in_place(path, len) // the log has none
     }
 }
 
