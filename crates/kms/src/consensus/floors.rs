@@ -124,11 +124,7 @@ impl Floors {
     /// [`Refusal::StateExists`], also for one that may not be used here; those of the disk.
     pub fn begin(&self, name: &FloorName, start: Floor) -> Result<(), Refusal> {
         let mut places = self.places();
-        if let Some(held) = places.get(name) {
-            let FloorName { key, chain } = name.clone();
-            let position = lock(held).floor.position;
-            return Err(Refusal::StateExists { key, chain, position });
-        }
+        places.get(name).map_or(Ok(()), |held| Err(exists(held)))?;
         let path = self.directory.join(file_of(name));
         match self.disk.remove(&path) {
             Ok(()) | Err(DiskError::NotFound) => {} // what is there is no floor
@@ -141,6 +137,14 @@ impl Floors {
         held.write(floor, &self.key)?;
         places.insert(name.clone(), Arc::new(Mutex::new(held)));
         Ok(())
+    }
+
+    /// Refuses where there is a floor of that name, also one that may not be used here.
+    ///
+    /// # Errors
+    /// [`Refusal::StateExists`].
+    pub fn check_none(&self, name: &FloorName) -> Result<(), Refusal> {
+        self.places().get(name).map_or(Ok(()), |held| Err(exists(held)))
     }
 
     /// Changes a floor by a person's word; durable on return. It is bound to this place from then
@@ -237,6 +241,11 @@ fn file_of(name: &FloorName) -> String {
     let chain = digest::digest(&digest::SHA256, name.chain.as_str().as_bytes());
     let chain = hex::encode(chain.as_ref().first_chunk::<8>().copied().unwrap_or_default());
     format!("{}-{chain}{ENDING}", name.key)
+}
+
+fn exists(held: &Mutex<Held>) -> Refusal {
+    let Floor { key, chain, position, .. } = lock(held).floor.clone();
+    Refusal::StateExists { key, chain, position }
 }
 
 fn lock(held: &Mutex<Held>) -> MutexGuard<'_, Held> {

@@ -307,6 +307,8 @@ impl ConsensusManager<'_> {
                 record: self.kms.audit.head().size,
                 binding: crate::consensus::Binding::none(),
             };
+            self.kms.floors.check_none(&name)?;
+            way.intend()?; // the floor is no row of the store: its record follows it
             self.kms.floors.begin(&name, begun)?;
             Ok(self.kms.floors.check(&name)?)
         })
@@ -327,6 +329,7 @@ impl ConsensusManager<'_> {
     ) -> Result<Floor, Error> {
         self.with_state(key, chain, reason, |way, record| {
             way.note("confirmed_height", height.to_string());
+            way.intend()?;
             let position = Position::end_of(height);
             Ok(self.kms.floors.change(&floor_name(record, chain), |floor| {
                 (floor.position, floor.last, floor.handed_over) = (position, None, false);
@@ -349,6 +352,7 @@ impl ConsensusManager<'_> {
             way.note("stop_at", height.map_or("none".to_owned(), |height| height.to_string()));
             let name = floor_name(record, chain);
             self.kms.floors.check(&name)?;
+            way.intend()?;
             Ok(self.kms.floors.change(&name, |floor| floor.stop_at = height)?)
         })
     }
@@ -368,6 +372,7 @@ impl ConsensusManager<'_> {
         self.with_state(key, chain, reason, |way, record| {
             let name = floor_name(record, chain);
             self.kms.floors.check(&name)?;
+            way.intend()?;
             let floor = self.kms.floors.change(&name, |floor| floor.handed_over = true)?;
             way.note("handed_over_at", floor.position.to_string());
             Ok(floor)
@@ -390,7 +395,6 @@ impl ConsensusManager<'_> {
             let grant = way.authorize_key(Permission::KeyCreate, &record)?;
             _ = way.confirm(grant)?;
             check_purpose(&record)?;
-            way.intend()?; // the floor is no row of the store: the record follows it
             work(way, &record)
         })
     }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests may fail")]
 
+mod consensus;
 mod crash;
 mod attacks;
 mod home;
