@@ -107,7 +107,9 @@ pub struct KeyManager {
     stored_head: Mutex<Option<Head>>,
     /// The latest moment anything was decided for, in microseconds: time never goes back here.
     high_water: AtomicI64,
-    flood: Mutex<Flood>,
+    strangers: Mutex<Flood>,
+    nodes: Mutex<Flood>,
+    repeats: Mutex<Flood>,
     record_prefix: u64,
     record_count: AtomicU64,
 }

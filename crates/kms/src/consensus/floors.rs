@@ -133,7 +133,7 @@ impl Floors {
         let slots = Slots::create(&*self.disk, &path)?;
         let binding = Binding { machine: self.machine.clone(), file: slots.identity() };
         let floor = Floor { binding, ..start };
-        let mut held = Held { slots, floor: floor.clone(), broken: None };
+        let mut held = Held::new(slots, floor.clone());
         held.write(floor, &self.key)?;
         places.insert(name.clone(), Arc::new(Mutex::new(held)));
         Ok(())
@@ -215,7 +215,7 @@ impl Floors {
         if file_of(&name) != file {
             return Ok(false);
         }
-        let held = Held { slots, floor, broken: None };
+        let held = Held::new(slots, floor);
         self.places().insert(name, Arc::new(Mutex::new(held)));
         Ok(true)
     }

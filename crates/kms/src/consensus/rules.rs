@@ -17,12 +17,15 @@ pub struct Limits {
     /// How far above the floor a height may be. A node that asks for height 2^62 would otherwise
     /// stop its validator for ever.
     pub max_height_jump: i64,
+    /// How many requests are answered in a second: each is a record on the disk, and a node that
+    /// was taken over could fill it.
+    pub max_per_second: u32,
 }
 
 impl Default for Limits {
-    /// 100,000 heights: more than a day of a chain with a block each second.
+    /// 100,000 heights, more than a day of a chain with a block each second; 1,000 requests a second.
     fn default() -> Self {
-        Self { max_height_jump: 100_000 }
+        Self { max_height_jump: 100_000, max_per_second: 1000 }
     }
 }
 
@@ -59,6 +62,15 @@ pub enum Refusal {
         /// How far it may be above.
         limit: i64,
     },
+    /// More requests in a second than any chain makes.
+    #[error("more than {limit} requests in a second")]
+    TooFast {
+        /// How many are answered.
+        limit: u32,
+    },
+    /// The request is none.
+    #[error("malformed request: {0}")]
+    Malformed(&'static str),
     /// A person set a height from which on nothing is signed.
     #[error("height {asked} is at or above the stop height {stop_at}")]
     Stopped {

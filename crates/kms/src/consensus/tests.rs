@@ -33,6 +33,7 @@ use crate::key::ManagedKey;
 use crate::key::Purpose;
 use crate::key::Signature;
 use crate::lifecycle::tests::key_in;
+use crate::lifecycle::tests::now;
 use crate::lifecycle::uses::Consensus;
 
 const FINGERPRINT: &str = "fingerprint";
@@ -104,8 +105,9 @@ fn asked(message: Message) -> Asked {
 fn ask(floors: &Floors, message: Message) -> Result<LastSigned, Refusal> {
     let key = ManagedKey { purpose: Purpose::Consensus, ..key_in(KeyState::Active) };
     let asked = asked(message);
-    floors.with_turn(&name(), FINGERPRINT, |turn| {
-        let verdict = turn.judge(Cleared::for_test(Consensus { key: &key }), &asked)?;
+    floors.with_turn(&name(), FINGERPRINT, |mut turn| {
+        let cleared = Cleared::for_test(Consensus { key: &key });
+        let verdict = turn.judge(cleared, (&asked, now()))?;
         if let Some(last) = verdict.again {
             return Ok(last);
         }
@@ -206,4 +208,19 @@ fn where_only_the_place_is_known_nothing_is_signed_there() {
     let refused = ask(&floors, message((10, 0, 2), 1, 100));
     assert_eq!(refused, Err(Refusal::NotKept { at: position }));
     ask(&floors, message((10, 0, 3), 1, 100)).unwrap();
+}
+
+#[test]
+fn more_requests_in_a_second_than_any_chain_makes_are_refused() {
+    let (_guard, home) = home();
+    let limits = Limits { max_per_second: 3, ..Limits::default() };
+    let bound = (&store_key(7), Some("machine"));
+    let disk = Arc::new(OsDisk);
+    let floors = Floors::open(disk, home.join("consensus"), bound, limits).unwrap();
+    floors.begin(&name(), start_at(9)).unwrap();
+    for _ in 0..3 {
+        ask(&floors, message((10, 0, 2), 1, 100)).unwrap();
+    }
+    let refused = ask(&floors, message((10, 0, 2), 1, 100));
+    assert_eq!(refused, Err(Refusal::TooFast { limit: 3 }));
 }

@@ -21,6 +21,7 @@ use crate::consensus::slots::Slots;
 use crate::key::Signature;
 use crate::lifecycle::uses::Consensus;
 use crate::lifecycle::uses::Sign;
+use crate::time::Timestamp;
 
 /// What is asked, and the bytes that would be signed: made here, never by a caller.
 #[derive(Debug)]
@@ -87,11 +88,28 @@ pub struct Verdict<'a> {
 pub(crate) struct Held {
     pub(crate) slots: Slots,
     pub(crate) floor: Floor,
+    /// The second of the last request, and how many there were in it.
+    pub(crate) rate: (u64, u32),
     /// Why it signs nothing any more: a write failed, and what the disk has is not known.
     pub(crate) broken: Option<String>,
 }
 
 impl Held {
+    pub(crate) fn new(slots: Slots, floor: Floor) -> Self {
+        Self { slots, floor, rate: (0, 0), broken: None }
+    }
+
+    /// Counts a request; refuses one too many in a second.
+    fn count(&mut self, now: Timestamp, limit: u32) -> Result<(), Refusal> {
+        let second = now.unix_seconds();
+        let before = if self.rate.0 == second { self.rate.1 } else { 0 };
+        if before >= limit {
+            return Err(Refusal::TooFast { limit });
+        }
+        self.rate = (second, before + 1);
+        Ok(())
+    }
+
     /// Puts `next` in the place of the floor: on the disk first, then here.
     pub(crate) fn write(&mut self, mut next: Floor, key: &FloorKey) -> Result<(), Refusal> {
         next.sequence = self.floor.sequence.saturating_add(1);
@@ -118,10 +136,11 @@ impl<'f> Turn<'f> {
     /// # Errors
     /// [`Refusal`]; nothing was changed.
     pub fn judge<'a>(
-        &self,
+        &mut self,
         cleared: Cleared<Consensus<'a>>,
-        asked: &'a Asked,
+        (asked, now): (&'a Asked, Timestamp),
     ) -> Result<Verdict<'a>, Refusal> {
+        self.held.count(now, self.limits.max_per_second)?;
         if let Some(why) = &self.held.broken {
             return Err(Refusal::NotWritten(why.clone()));
         }

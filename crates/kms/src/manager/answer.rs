@@ -193,6 +193,8 @@ fn consensus(refusal: &consensus::Refusal) -> (&'static str, ErrorKind) {
             ("double_sign", ErrorKind::Unsafe)
         }
         C::Jump { .. } => ("height_jump", ErrorKind::Unsafe),
+        C::TooFast { .. } => ("too_fast", ErrorKind::Unavailable),
+        C::Malformed(_) => ("request_malformed", ErrorKind::Usage),
         C::Stopped { .. } => ("stop_height", ErrorKind::Unsafe),
         C::HandedOver => ("handed_over", ErrorKind::Unsafe),
         C::OtherChain { .. } => ("other_chain", ErrorKind::Unsafe),
@@ -223,6 +225,8 @@ fn consensus_advice(refusal: &consensus::Refusal) -> &'static [&'static str] {
         C::Regression { .. }
         | C::Conflict { .. }
         | C::NotKept { .. }
+        | C::TooFast { .. }
+        | C::Malformed(_)
         | C::Stopped { .. }
         | C::OtherChain { .. }
         | C::StateExists { .. }

@@ -120,7 +120,7 @@ impl KeyManager {
             let asked = Asked::new(message, chain.clone(), skips_extension);
             self.vouch(node, &asked, (draft, now))
         });
-        vouched.map_err(|error| self.record_refusal(told, error))
+        vouched.map_err(|error| self.record_node(told, error))
     }
 
     /// The public half of a node's key, for the node; recorded.
@@ -135,8 +135,14 @@ impl KeyManager {
                 self.audit.record(draft)?.wait()?;
                 Ok(key)
             }
-            Err(error) => Err(self.record_refusal(draft, error)),
+            Err(error) => Err(self.record_node(draft, error)),
         }
+    }
+
+    /// Records a request of a node that is none, and hands back what it is told.
+    pub fn refuse_consensus(&self, node: &Node, why: &'static str) -> Error {
+        let (draft, _) = self.node_draft(node, EventType::KeySigned);
+        self.record_node(draft, Refusal::Malformed(why).into())
     }
 
     fn consensus_key(&self, node: &Node) -> Result<PublicKey, Error> {
@@ -163,8 +169,8 @@ impl KeyManager {
         let storage = self.storage(&record.storage)?;
         let name = FloorName { key: record.id, chain: node.chain.clone() };
         let own = fingerprint(&record.public_key).to_string();
-        self.floors.with_turn(&name, &own, |turn| {
-            let verdict = turn.judge(cleared, asked)?;
+        self.floors.with_turn(&name, &own, |mut turn| {
+            let verdict = turn.judge(cleared, (asked, now))?;
             self.carry_out_verdict(turn, (verdict, asked), storage, draft)
         })
     }
@@ -202,7 +208,9 @@ impl KeyManager {
                 let time = last.time().unwrap_or(time);
                 let kept = turn.leave();
                 let Some(extension) = verdict.extension else {
-                    self.audit.record(draft)?.wait()?;
+                    if self.is_recorded_again(draft.time) {
+                        self.audit.record(draft)?.wait()?;
+                    }
                     let signature = last.signature;
                     return Ok(Vouched { time, signature, extension_signature: None });
                 };

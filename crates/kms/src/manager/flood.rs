@@ -1,6 +1,8 @@
 //! A flood of callers whom nobody knows: the first of each minute are recorded one by one, the rest
 //! as a count, so that who cannot log in cannot fill the disk.
 
+use std::sync::Mutex;
+use std::sync::MutexGuard;
 use std::sync::PoisonError;
 
 use crate::access::LoginRefused;
@@ -53,8 +55,22 @@ pub(crate) fn is_cheap(error: &Error) -> bool {
 impl KeyManager {
     /// As [`KeyManager::record_refusal`], for a caller whom nobody knows: in a flood of them the
     /// record is a count.
-    pub(crate) fn record_stranger(&self, mut draft: Draft, error: Error) -> Error {
-        let recorded = self.flood().another(draft.time);
+    pub(crate) fn record_stranger(&self, draft: Draft, error: Error) -> Error {
+        self.record_one_of(&self.strangers, draft, error)
+    }
+
+    /// Likewise for what a node asked: one that was taken over may ask for ever.
+    pub(crate) fn record_node(&self, draft: Draft, error: Error) -> Error {
+        self.record_one_of(&self.nodes, draft, error)
+    }
+
+    /// Whether one more of what a node asks for again gets a record of its own.
+    pub(crate) fn is_recorded_again(&self, now: Timestamp) -> bool {
+        lock(&self.repeats).another(now).is_some()
+    }
+
+    fn record_one_of(&self, flood: &Mutex<Flood>, mut draft: Draft, error: Error) -> Error {
+        let recorded = lock(flood).another(draft.time);
         let Some(unrecorded) = recorded else { return error };
         note_unrecorded(&mut draft, unrecorded);
         self.record_refusal(draft, error)
@@ -62,7 +78,8 @@ impl KeyManager {
 
     /// Writes the count of those that got no record, before the home is closed.
     pub(crate) fn record_flood(&self) -> Result<(), Error> {
-        let unrecorded = std::mem::take(&mut self.flood().unrecorded);
+        let of = |flood| std::mem::take(&mut lock(flood).unrecorded);
+        let unrecorded = of(&self.strangers).saturating_add(of(&self.nodes));
         if unrecorded == 0 {
             return Ok(());
         }
@@ -71,10 +88,10 @@ impl KeyManager {
         note_unrecorded(&mut draft, unrecorded);
         Ok(self.audit.record(draft).and_then(Pending::wait)?)
     }
+}
 
-    fn flood(&self) -> std::sync::MutexGuard<'_, Flood> {
-        self.flood.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+fn lock(flood: &Mutex<Flood>) -> MutexGuard<'_, Flood> {
+    flood.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn note_unrecorded(draft: &mut Draft, unrecorded: u64) {
