@@ -183,5 +183,8 @@ func run(words []string) error {
 		}
 		return vectors(count, seed)
 	}
-	return fmt.Errorf("usage: comet vectors COUNT SEED")
+	if len(words) == 2 && words[0] == "ask" && isAddress(words[1]) {
+		return ask(words[1])
+	}
+	return fmt.Errorf("usage: comet vectors COUNT SEED | comet ask ADDRESS")
 }
