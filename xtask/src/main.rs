@@ -4,6 +4,7 @@ mod bench;
 mod campaign;
 mod ci;
 mod home;
+mod interop;
 mod shell;
 mod tools;
 
@@ -14,6 +15,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   ci                      installs what the tests need (or prints how), then checks and tests all
   bench [NAME...] [--json] prints ratios against named opponents; needs an optimised build
   tools                   only the first part of that
+  interop [VERSION...] [--ci]
+                          real CometBFT nodes whose every block is signed by us; needs Go
   campaign [NAME...] [--ci] [--json] [--from N]
                           crash campaigns: power-cut-ext4, power-cut-xfs, disk-full, kill-9,
                           system-calls;
@@ -26,6 +29,8 @@ fn main() -> ExitCode {
     let outcome = match words.as_slice() {
         ["crash-worker", rest @ ..] => return campaign::worker_main(rest), // started by campaigns
         ["campaign", rest @ ..] => campaign::main(rest),
+        ["signer", rest @ ..] => return interop::signer::main(rest), // likewise
+        ["interop", rest @ ..] => interop::main(rest),
         ["ci"] => ci::run(),
         ["tools"] => tools::ensure(),
         ["bench", names @ ..] => bench::main(names),
