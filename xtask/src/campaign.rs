@@ -10,6 +10,7 @@ mod disk_full;
 mod kill;
 mod power_cut;
 mod round;
+mod signer;
 mod syscalls;
 mod worker;
 
@@ -61,7 +62,16 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 5] = ["power-cut-ext4", "power-cut-xfs", "disk-full", "kill-9", "system-calls"];
+const NAMES: [&str; 8] = [
+    "power-cut-ext4",
+    "power-cut-xfs",
+    "disk-full",
+    "kill-9",
+    "system-calls",
+    "signer-kill-9",
+    "signer-cut-ext4",
+    "signer-cut-xfs",
+];
 
 /// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
 pub(crate) fn main(words: &[&str]) -> Outcome {
@@ -100,6 +110,9 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
         "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, plan)?,
         "disk-full" => disk_full::run(plan)?,
         "kill-9" => Some(kill::run(plan)?),
+        "signer-kill-9" => signer::run(signer::End::Kill, plan)?,
+        "signer-cut-ext4" => signer::run(signer::End::Cut(power_cut::FileSystem::Ext4), plan)?,
+        "signer-cut-xfs" => signer::run(signer::End::Cut(power_cut::FileSystem::Xfs), plan)?,
         _ => syscalls::run(plan)?,
     };
     let Some(tally) = tally else { return Ok(()) };

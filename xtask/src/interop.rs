@@ -6,6 +6,7 @@
 pub(crate) mod chain;
 pub(crate) mod node;
 pub(crate) mod signer;
+pub(crate) mod wire;
 
 use std::path::Path;
 

@@ -69,7 +69,7 @@ pub(crate) struct Disk {
 
 /// The process that cuts the power, ready to: what is acknowledged while a process starts would
 /// not count.
-struct Switch(Child);
+pub(crate) struct Switch(Child);
 
 impl Disk {
     pub(crate) fn new(kind: FileSystem, base: &Path, mib: u64) -> Outcome<Self> {
@@ -91,7 +91,8 @@ impl Disk {
         run_quietly(Command::new("mount").arg("-o").arg("loop").arg(&self.image).arg(&self.mounted))
     }
 
-    fn switch(&self) -> Outcome<Switch> {
+    /// Readies the switch.
+    pub(crate) fn switch(&self) -> Outcome<Switch> {
         let program = which("xfs_io").ok_or("xfs_io is missing")?;
         let mut command = Command::new(program);
         command.arg("-x").arg(&self.mounted).stdin(Stdio::piped());
@@ -99,7 +100,8 @@ impl Disk {
         command.spawn().map(Switch).map_err(|error| format!("xfs_io does not start: {error}"))
     }
 
-    fn mount_again(&self) -> Outcome {
+    /// Mounts it again, as after a cut.
+    pub(crate) fn mount_again(&self) -> Outcome {
         run_quietly(Command::new("umount").arg(&self.mounted))?;
         self.mount()
     }
@@ -107,7 +109,7 @@ impl Disk {
 
 impl Switch {
     /// Cuts the power: nothing more reaches the image, and the journal is not flushed.
-    fn cut_power(mut self) -> Outcome {
+    pub(crate) fn cut_power(mut self) -> Outcome {
         let mut stdin = self.0.stdin.take().ok_or("xfs_io has no input")?;
         stdin.write_all(b"shutdown\nquit\n").map_err(|error| error.to_string())?;
         drop(stdin);
