@@ -64,8 +64,9 @@ fn run(release: &Release, program: &Path, (transport, extensions): (&str, bool))
     let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
     let chain = Chain::begin(directory.path(), program, extensions)?;
     let address = chain.address(transport)?;
-    let mut node = Node::start(program, &chain, &address)?;
+    // A node that starts waits three seconds for its signer, so that one dials already.
     let _signer = SignerProcess::start(&chain.kms, (&address, chain.id()), release.dialect)?;
+    let mut node = Node::start(program, &chain, &address)?;
     let height = node.wait_for_height(BLOCKS)?;
     let signed = node.commits_signed_by(&chain.address_of_key, BLOCKS)?;
     let with = if extensions { "with" } else { "without" };

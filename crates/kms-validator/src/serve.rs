@@ -1,4 +1,8 @@
 //! Answering a node.
+//!
+//! A refusal is an answer, and final: a node does not ask again. Where something is merely not to be
+//! had (a disk that failed, a token that is gone, a sealed keystore), no is not the answer: the same
+//! is tried for a while, and then the connection is ended, upon which a node asks again.
 
 use std::io;
 use std::io::Read;
@@ -69,10 +73,10 @@ impl<'a> Answers<'a> {
         let Some(request) = frame::read(stream, MESSAGE_BYTES)? else { return Ok(None) };
         extend(stream);
         let (response, outcome) = match decode(&request, self.dialect) {
-            Ok(request) => self.respond(request),
+            Ok(request) => self.respond(request)?,
             Err(InvalidRequest::Refused { kind, why }) => {
                 let error = self.kms.refuse_consensus(self.node, why);
-                refusal(kind, &error)
+                refusal(kind, &error)?
             }
             Err(error @ InvalidRequest::NotAMessage(_)) => {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error.to_string()));
@@ -82,11 +86,11 @@ impl<'a> Answers<'a> {
         Ok(Some(outcome))
     }
 
-    fn respond(&mut self, request: Request) -> (Response, Outcome) {
+    fn respond(&mut self, request: Request) -> io::Result<(Response, Outcome)> {
         match request {
-            Request::Ping => (Response::Ping, Outcome::Quiet),
+            Request::Ping => Ok((Response::Ping, Outcome::Quiet)),
             Request::PublicKey { chain } => match self.key(chain) {
-                Ok(key) => (Response::PublicKey(key), Outcome::Quiet),
+                Ok(key) => Ok((Response::PublicKey(key), Outcome::Quiet)),
                 Err(error) => refusal(Kind::PublicKey, &error),
             },
             Request::Sign { message, chain, skips_extension } => {
@@ -96,7 +100,7 @@ impl<'a> Answers<'a> {
                     Message::Proposal(_) => Kind::Proposal,
                 };
                 match self.sign(&message, &chain, skips_extension) {
-                    Ok(response) => (response, Outcome::Signed(message, started.elapsed())),
+                    Ok(response) => Ok((response, Outcome::Signed(message, started.elapsed()))),
                     Err(error) => refusal(kind, &error),
                 }
             }
@@ -125,7 +129,7 @@ impl<'a> Answers<'a> {
         let vouched = loop {
             let asked = (message.clone(), chain);
             match self.kms.sign_consensus(self.node, asked, skips_extension) {
-                Err(error) if may_pass(&error) && started.elapsed() < PATIENCE => sleep(PAUSE),
+                Err(error) if is_trouble(&error) && started.elapsed() < PATIENCE => sleep(PAUSE),
                 answer => break answer?,
             }
         };
@@ -141,14 +145,15 @@ impl<'a> Answers<'a> {
     }
 }
 
-/// Whether the same may be answered in a moment: a token that is busy, a keystore that is being
-/// unlocked. The guard's own refusals and a disk that failed stay.
-fn may_pass(error: &Error) -> bool {
+/// Whether something is not to be had, as against refused.
+fn is_trouble(error: &Error) -> bool {
     error.kind() == ErrorKind::Unavailable
-        && !matches!(error.code(), "state_not_written" | "too_fast" | "audit_unavailable")
 }
 
-fn refusal(kind: Kind, error: &Error) -> (Response, Outcome) {
+fn refusal(kind: Kind, error: &Error) -> io::Result<(Response, Outcome)> {
     let why = error.to_string();
-    (Response::Refused { kind, why: why.clone() }, Outcome::Refused(error.code(), why))
+    if is_trouble(error) {
+        return Err(io::Error::other(why));
+    }
+    Ok((Response::Refused { kind, why: why.clone() }, Outcome::Refused(error.code(), why)))
 }

@@ -64,9 +64,13 @@ pub(crate) fn run(end: End, plan: Plan) -> Outcome<Option<Tally>> {
     let kms = disk.as_ref().map_or(base.path().join("kms"), |disk| disk.mounted.join("kms"));
     let chain = Chain::begin_at(base.path(), &kms, (&program, true))?;
     let (socket, tapped) = (base.path().join("node.sock"), base.path().join("tap.sock"));
-    let mut node = Node::start(&program, &chain, &format!("unix://{}", socket.display()))?;
     let left = tap(&tapped, &socket)?;
     let address = format!("unix://{}", tapped.display());
+    // A node that starts waits three seconds for its signer, so that one dials already.
+    let signer = SignerProcess::start(&chain.kms, (&address, chain.id()), CURRENT.dialect)?;
+    let mut node = Node::start(&program, &chain, &format!("unix://{}", socket.display()))?;
+    node.wait_for_height(1)?;
+    signer.kill()?;
     let tally = Tally::default();
     let mut bench = Bench { chain, address, left, seen: 0, waits_ms: Vec::new(), tally };
     for round in plan.from..rounds {
@@ -103,12 +107,14 @@ impl Bench {
         // Moments are spread evenly, at steps that share no factor with the work.
         std::thread::sleep(Duration::from_micros((round * 7_919 % 150_000) as u64));
         if let Some(switch) = switch {
+            self.left().unplugged = true;
             switch.cut_power()?;
         }
         signer.kill()?;
         if let Some(disk) = disk {
             disk.mount_again()?;
         }
+        self.left().unplugged = false;
         let losses = self.conflicts();
         let signed = self.left().count();
         let new = signed - self.seen;

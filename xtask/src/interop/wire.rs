@@ -31,6 +31,9 @@ pub(crate) struct Left {
     answers: BTreeMap<Place, Vec<u8>>,
     /// What left twice for one place, and differs.
     pub(crate) conflicts: Vec<String>,
+    /// Nothing gets through: the power is being cut, and what a process says that runs on in the dark
+    /// did not leave the machine. (After its shutdown a file system may call a sync done.)
+    pub(crate) unplugged: bool,
 }
 
 impl Left {
@@ -73,18 +76,26 @@ fn relay(mut signer: UnixStream, node: &PathBuf, left: &Mutex<Left>) -> io::Resu
         send(&mut signer, &request)?;
         let Some(answer) = message(&mut signer)? else { return Ok(()) };
         // Written down before it goes on: a signer that is killed now has let it out.
-        note(&request, &answer, left);
+        if !note(&request, &answer, left) {
+            return Ok(());
+        }
         send(&mut node, &answer)?;
     }
     Ok(())
 }
 
-fn note(request: &[u8], answer: &[u8], left: &Mutex<Left>) {
-    let Ok(Request::Sign { message, .. }) = decode(request, Dialect::V0_38) else { return };
-    let place = (message.height(), message.round(), message.step().number());
-    if let Some(signed) = signed_part(answer) {
-        left.lock().unwrap_or_else(PoisonError::into_inner).add(place, signed);
+/// Writes an answer down; `false` if it did not leave.
+fn note(request: &[u8], answer: &[u8], left: &Mutex<Left>) -> bool {
+    let mut left = left.lock().unwrap_or_else(PoisonError::into_inner);
+    if left.unplugged {
+        return false;
     }
+    if let Ok(Request::Sign { message, .. }) = decode(request, Dialect::V0_38)
+        && let Some(signed) = signed_part(answer)
+    {
+        left.add((message.height(), message.round(), message.step().number()), signed);
+    }
+    true
 }
 
 /// The vote or proposal in an answer; `None` for a refusal, whose only field is the second.

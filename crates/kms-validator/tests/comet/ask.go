@@ -62,6 +62,8 @@ func ask(address string) error {
 	if err := client.WaitForConnection(20 * time.Second); err != nil {
 		return err
 	}
+	// As a node does: it asks again where the connection ends, and not where it is refused.
+	asking := privval.NewRetrySignerClient(client, 50, 100*time.Millisecond)
 	out := json.NewEncoder(os.Stdout)
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 4<<20)
@@ -71,7 +73,7 @@ func ask(address string) error {
 			return err
 		}
 		started := time.Now()
-		told, err := put(client, endpoint, asked)
+		told, err := put(asking, endpoint, asked)
 		told.TookUs = time.Since(started).Microseconds()
 		if err != nil {
 			told.Error = err.Error()
@@ -100,14 +102,14 @@ func listen(address string) (*privval.SignerListenerEndpoint, error) {
 }
 
 func put(
-	client *privval.SignerClient, endpoint *privval.SignerListenerEndpoint, asked question,
+	client *privval.RetrySignerClient, endpoint *privval.SignerListenerEndpoint, asked question,
 ) (answer, error) {
 	switch asked.Ask {
 	case "ping":
 		return answer{}, client.Ping()
 	case "hangup":
 		endpoint.DropConnection()
-		return answer{}, client.WaitForConnection(20 * time.Second)
+		return answer{}, endpoint.WaitForConnection(20 * time.Second)
 	case "key":
 		key, err := client.GetPubKey()
 		if err != nil {
@@ -122,7 +124,7 @@ func put(
 	return answer{}, errors.New("unknown question " + asked.Ask)
 }
 
-func putVote(client *privval.SignerClient, asked question) (answer, error) {
+func putVote(client *privval.RetrySignerClient, asked question) (answer, error) {
 	extension, err := hex.DecodeString(asked.Extension)
 	if err != nil {
 		return answer{}, err
@@ -164,7 +166,7 @@ func validVote(key crypto.PubKey, chain string, vote *cmtproto.Vote) bool {
 	return key.VerifySignature(types.VoteSignBytes(chain, vote), vote.Signature)
 }
 
-func putProposal(client *privval.SignerClient, asked question) (answer, error) {
+func putProposal(client *privval.RetrySignerClient, asked question) (answer, error) {
 	proposal := &cmtproto.Proposal{
 		Type: cmtproto.ProposalType, Height: asked.Height, Round: asked.Round, PolRound: -1,
 		BlockID: blockOf(asked.Block), Timestamp: time.Unix(asked.Seconds, 0).UTC(),

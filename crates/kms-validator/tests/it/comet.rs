@@ -107,6 +107,25 @@ fn suspended_key_stops_within_one_request_and_goes_on_when_it_is_reactivated() {
     assert_eq!(node.ask(prevote(11, 1))["valid"], true);
 }
 
+// A node does not ask again after a refusal; it does after a connection that ended.
+#[test]
+fn key_that_cannot_be_had_is_no_refusal_and_the_node_asks_again_until_it_can() {
+    let home = Home::new();
+    let address = format!("unix://{}", home.path("privval.sock").display());
+    let Some(mut node) = Node::listen(&address) else { return };
+    let signer = home.signer(&node.address);
+    assert_eq!(node.ask(prevote(10, 1))["valid"], true);
+    home.kms.lock(&home.alice).unwrap();
+    let answer = std::thread::scope(|scope| {
+        let answer = scope.spawn(|| node.ask(prevote(11, 1)));
+        until(&signer, |status| !status.connected);
+        _ = home.login();
+        answer.join().unwrap()
+    });
+    assert_eq!(answer["valid"], true, "{answer}");
+    assert!(signer.status()[0].refused.is_empty());
+}
+
 #[test]
 fn node_that_starts_anew_is_dialled_again_and_its_new_identity_is_told_of() {
     let home = Home::new();

@@ -31,6 +31,8 @@ use kms_validator::Status;
 /// Longer than anything takes on a loaded machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+const PASSPHRASE: &[u8] = b"correct horse battery staple";
+
 /// The chain of every test.
 pub(crate) fn chain() -> ChainId {
     "test-1".parse().unwrap()
@@ -48,15 +50,13 @@ pub(crate) struct Home {
 impl Home {
     pub(crate) fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let passphrase = SecretBytes::copy_from(b"correct horse battery staple");
+        let passphrase = SecretBytes::copy_from(PASSPHRASE);
         let alice = "alice".parse().unwrap();
         let options = || Options::new(directory.path().join("home"));
         let init = Init { admin: alice, passphrase: &passphrase, mfa: Mfa::None };
         KeyManager::init(&options(), init).unwrap();
         let kms = KeyManager::open(options()).unwrap();
-        let principal = &"alice".parse().unwrap();
-        let (passphrase, client) = (&passphrase, Client::default());
-        let alice = kms.login(Login { principal, passphrase, mfa_code: None, client }).unwrap();
+        let alice = login(&kms);
         let new = NewKey {
             purpose: Purpose::Consensus,
             algorithm: None,
@@ -70,6 +70,11 @@ impl Home {
         let begun = (start, &reason);
         kms.consensus(&alice).begin_state(&key.into(), &chain(), begun).unwrap();
         Self { directory, kms: Arc::new(kms), alice, key, events: Arc::default() }
+    }
+
+    /// Logs in once more, which also unseals.
+    pub(crate) fn login(&self) -> Caller {
+        login(&self.kms)
     }
 
     /// A place in the test's own directory.
@@ -98,6 +103,12 @@ impl Home {
     pub(crate) fn events(&self) -> Vec<Event> {
         self.events.lock().unwrap().clone()
     }
+}
+
+fn login(kms: &KeyManager) -> Caller {
+    let (principal, passphrase) = ("alice".parse().unwrap(), SecretBytes::copy_from(PASSPHRASE));
+    let (principal, passphrase, client) = (&principal, &passphrase, Client::default());
+    kms.login(Login { principal, passphrase, mfa_code: None, client }).unwrap()
 }
 
 /// Waits until the connection's status is as wanted.

@@ -193,7 +193,7 @@ fn consensus(refusal: &consensus::Refusal) -> (&'static str, ErrorKind) {
             ("double_sign", ErrorKind::Unsafe)
         }
         C::Jump { .. } => ("height_jump", ErrorKind::Unsafe),
-        C::TooFast { .. } => ("too_fast", ErrorKind::Unavailable),
+        C::TooFast { .. } => ("too_fast", ErrorKind::Unsafe),
         C::Malformed(_) => ("request_malformed", ErrorKind::Usage),
         C::Stopped { .. } => ("stop_height", ErrorKind::Unsafe),
         C::HandedOver => ("handed_over", ErrorKind::Unsafe),
