@@ -66,4 +66,11 @@ pub fn every(visitor: &mut impl Visitor) {
     operations!(ListSessions, EndSession);
     operations!(ListEvents, NamePrincipals, ReadHead, CheckpointAudit, ReportAudit, VerifyAudit);
     operations!(ShowStatus, Lock);
+    operations!(
+        ListConsensusStates,
+        BeginConsensusState,
+        ConfirmConsensusState,
+        StopConsensusAt,
+        HandOverConsensus,
+    );
 }

@@ -78,6 +78,7 @@ like! {
     RoleNameText = "A role's name.", "^[a-z][a-z0-9_-]{0,31}$", 32;
     TagText = "A session's tag; opens nothing.", "^[0-9a-f]{16}$", 16;
     ReasonText = "Why; goes on record.", "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$", 500;
+    ChainIdText = "A chain's id.", "^[!-~]+$", 50;
     StorageText = "Where a private half lives: file, memory or hsm:NAME.",
         "^(file|memory|offline|hsm:.+)$", 68;
     Base64 = "Bytes as base64 with padding.",

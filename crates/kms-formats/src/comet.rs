@@ -8,6 +8,7 @@
 
 pub mod canonical;
 pub mod privval;
+pub mod state;
 
 use std::fmt;
 use std::str::FromStr;

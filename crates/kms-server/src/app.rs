@@ -21,6 +21,7 @@ use crate::ids::Ids;
 use crate::lanes::Lane;
 use crate::meter::Meter;
 use crate::meter::Rate;
+use crate::metrics::Extra;
 use crate::metrics::Metrics;
 use crate::peer::Peer;
 use crate::settings::Limits;
@@ -62,14 +63,14 @@ pub(crate) struct App {
 
 impl App {
     /// For a home, within limits.
-    pub(crate) fn new(kms: Arc<KeyManager>, limits: Limits) -> Self {
+    pub(crate) fn new(kms: Arc<KeyManager>, limits: Limits, extra: Extra) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let patience = limits.turn_timeout;
         let per_s = |units: u32| Rate { per_s: units.into(), burst: f64::from(units) * 2.0 };
         let logins = f64::from(limits.logins_per_min);
         Self {
             ids: Ids::new(),
-            metrics: Metrics::new(),
+            metrics: Metrics::new(extra),
             connections: Connections::new(limits.connections),
             ordinary: Lane::new(16, limits.waiting, patience),
             heavy: Lane::new(cores * 2, limits.waiting, patience),

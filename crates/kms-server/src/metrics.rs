@@ -24,10 +24,31 @@ const BUCKETS: [f64; 15] = [
     0.1, 0.3, 1.0, 3.0,
 ];
 
+/// What runs beside the server in this process, and counts for itself.
+#[derive(Default)]
+pub(crate) struct Extra(Option<Box<dyn Fn() -> String + Send + Sync>>);
+
+impl Extra {
+    pub(crate) fn of(text: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        Self(Some(Box::new(text)))
+    }
+
+    fn text(&self) -> String {
+        self.0.as_ref().map(|text| text()).unwrap_or_default()
+    }
+}
+
+impl std::fmt::Debug for Extra {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Extra")
+    }
+}
+
 /// All of them.
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
+    extra: Extra,
     requests: IntCounterVec,
     limited: IntCounterVec,
     signed: IntCounterVec,
@@ -38,7 +59,7 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     /// None counted yet.
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(extra: Extra) -> Self {
         let registry = Registry::new();
         let requests = enter(
             &registry,
@@ -62,6 +83,7 @@ impl Metrics {
         );
         let last_signature = enter(&registry, last.expect(GOOD_NAME));
         Self {
+            extra,
             registry,
             requests,
             limited,
@@ -103,6 +125,7 @@ impl Metrics {
         let mut text = Vec::new();
         // A gauge that cannot be written would be a name that is wrong; the rest is still told.
         _ = TextEncoder::new().encode(&families, &mut text);
+        text.extend_from_slice(self.extra.text().as_bytes());
         text
     }
 }

@@ -37,6 +37,7 @@ use crate::connections::Held;
 use crate::health::Health;
 use crate::journal;
 use crate::journal::Level;
+use crate::metrics::Extra;
 use crate::notify::Manager;
 use crate::peer::Peer;
 use crate::router::router;
@@ -77,8 +78,9 @@ type Reload = Box<dyn Fn() -> Result<Option<TlsSettings>, String> + Send + Sync>
 
 /// A daemon that listens and does not serve yet.
 pub struct Server {
-    kms: KeyManager,
+    kms: Arc<KeyManager>,
     settings: Settings,
+    extra: Extra,
     unix: Option<(UnixListener, PathBuf)>,
     tcp: Option<(TcpListener, Arc<ServerConfig>)>,
     reload: Option<Reload>,
@@ -96,11 +98,11 @@ impl Server {
     ///
     /// # Errors
     /// When an address is taken or a certificate is not what it should be.
-    pub fn listen(kms: KeyManager, settings: Settings) -> Result<Self, ServerError> {
+    pub fn listen(kms: Arc<KeyManager>, settings: Settings) -> Result<Self, ServerError> {
         let unix = settings.unix.as_deref().map(listen_here).transpose()?;
         let tcp = settings.tls.as_ref().map(listen_there).transpose()?;
         let manager = Manager::default();
-        Ok(Self { kms, settings, unix, tcp, reload: None, manager })
+        Ok(Self { kms, settings, extra: Extra::default(), unix, tcp, reload: None, manager })
     }
 
     /// With what is asked at SIGHUP: TLS as it is configured now. A configuration that is not taken
@@ -111,6 +113,13 @@ impl Server {
         reload: impl Fn() -> Result<Option<TlsSettings>, String> + Send + Sync + 'static,
     ) -> Self {
         self.reload = Some(Box::new(reload));
+        self
+    }
+
+    /// With more metrics, in Prometheus's text form, of what runs beside it in this process.
+    #[must_use]
+    pub fn with_metrics(mut self, extra: impl Fn() -> String + Send + Sync + 'static) -> Self {
+        self.extra = Extra::of(extra);
         self
     }
 
@@ -131,10 +140,11 @@ impl Server {
         &self.kms
     }
 
-    /// Serves until SIGTERM or SIGINT; then lets what was begun come to its end, and closes the home.
+    /// Serves until SIGTERM or SIGINT, and lets what was begun come to its end. Closing the home is
+    /// left to the caller, who may have more to end first.
     ///
     /// # Errors
-    /// When there are no threads, or the home cannot be closed.
+    /// When there are no threads.
     pub fn run(self) -> Result<(), ServerError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("connections")
@@ -145,19 +155,16 @@ impl Server {
         let stop_timeout = self.settings.limits.stop_timeout;
         let app = runtime.block_on(self.serve())?;
         runtime.shutdown_timeout(stop_timeout);
+        drop(app);
         if let Some(path) = socket {
             _ = std::fs::remove_file(path);
         }
-        let Some(app) = Arc::into_inner(app) else { return Ok(()) };
-        let Some(kms) = Arc::into_inner(app.kms) else { return Ok(()) };
-        kms.close()?;
-        journal::line(Level::Info, "stopped", &[]);
         Ok(())
     }
 
     async fn serve(self) -> Result<Arc<App>, ServerError> {
-        let Self { kms, settings, unix, tcp, reload, manager } = self;
-        let app = Arc::new(App::new(Arc::new(kms), settings.limits));
+        let Self { kms, settings, extra, unix, tcp, reload, manager } = self;
+        let app = Arc::new(App::new(kms, settings.limits, extra));
         let listening = Listening {
             router: router(Arc::clone(&app)),
             app: Arc::clone(&app),

@@ -7,6 +7,7 @@ pub(crate) mod keys;
 pub(crate) mod policy;
 pub(crate) mod sign;
 pub(crate) mod system;
+pub(crate) mod validator;
 
 use clap::Parser;
 use clap::Subcommand;
@@ -27,6 +28,8 @@ use crate::cli::system::ConfigCommand;
 use crate::cli::system::InitArgs;
 use crate::cli::system::ManArgs;
 use crate::cli::system::ServeArgs;
+use crate::cli::validator::CometCommand;
+use crate::cli::validator::ValidatorCommand;
 
 /// VirtEngine key management: keys for validators, providers and accounts.
 ///
@@ -101,6 +104,12 @@ pub(crate) enum Command {
     /// The audit log: read it, verify it, take it away
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// The remote signer of a CometBFT validator
+    #[command(subcommand)]
+    Validator(ValidatorCommand),
+    /// CometBFT's own questions about a validator
+    #[command(subcommand, visible_aliases = ["cometbft", "tendermint"])]
+    Comet(CometCommand),
     /// The configuration file
     #[command(subcommand)]
     Config(ConfigCommand),

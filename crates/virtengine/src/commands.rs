@@ -17,6 +17,8 @@ mod serve;
 mod session;
 mod sign;
 mod status;
+mod validator;
+mod comet;
 
 use crate::cli::Cli;
 use crate::cli::Command;
@@ -59,5 +61,7 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
             audit::verify_elsewhere(global, args)
         }
         Command::Audit(command) => audit::run(&context()?, command),
+        Command::Validator(command) => validator::run(&context()?, command),
+        Command::Comet(command) => comet::run(&context()?, command),
     }
 }

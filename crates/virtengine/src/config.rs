@@ -21,6 +21,7 @@ use serde::Serialize;
 use crate::config::sections::Audit;
 use crate::config::sections::Server;
 use crate::config::sections::Session;
+use crate::config::sections::Validator;
 use crate::exit::Exit;
 use crate::output::Format;
 use crate::problem::Problem;
@@ -47,6 +48,8 @@ pub(crate) struct Config {
     pub(crate) server: Server,
     /// Lifecycle policies beside the built-in ones.
     pub(crate) policy: Vec<KeyLifecyclePolicy>,
+    /// Nodes that are signed for.
+    pub(crate) validator: Vec<Validator>,
 }
 
 /// A configuration and where it came from.

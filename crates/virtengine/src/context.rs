@@ -16,6 +16,9 @@ use crate::output::Format;
 use crate::problem::Problem;
 use crate::problem::hold_notes_for;
 
+/// What tells this machine from others (machine-id(5)).
+const MACHINE_ID: &str = "/etc/machine-id";
+
 /// What every command has at hand.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
@@ -57,6 +60,7 @@ impl<'a> Context<'a> {
                 .map_err(|why| Problem::usage("the session settings are invalid").because(why))?,
             policies: config.policy.clone(),
             accept_clock: self.global.accept_clock,
+            machine_id: std::fs::read_to_string(MACHINE_ID).ok(),
             ..Options::new(&self.home)
         })
     }

@@ -11,6 +11,7 @@ mod context;
 mod secrets;
 mod daemon;
 mod visit;
+mod signer;
 mod confirm;
 mod commands;
 

@@ -139,6 +139,12 @@ impl KeyManager {
         }
     }
 
+    /// The key that a label names now, or an id: what a configuration means by it. Tells nothing else
+    /// of the key, and asks nobody's leave.
+    pub fn key_id(&self, key: &KeyRef) -> Option<KeyId> {
+        self.keys.find(key).map(|slot| slot.read().id)
+    }
+
     /// Records a request of a node that is none, and hands back what it is told.
     pub fn refuse_consensus(&self, node: &Node, why: &'static str) -> Error {
         let (draft, _) = self.node_draft(node, EventType::KeySigned);

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::io::stderr;
 use std::path::Path;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kms::manager::KeyManager;
 use kms::manager::Login;
@@ -31,6 +32,7 @@ use crate::output;
 use crate::problem::Problem;
 use crate::problem::warn;
 use crate::secrets;
+use crate::signer;
 use crate::visit;
 
 /// Where systemd puts what `LoadCredential=passphrase:…` names.
@@ -47,12 +49,23 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     let kms = visit::open_with(Options { stays: true, ..context.options()? }, context)?;
     check_development(&kms, &settings)?;
     unlock(context, &kms)?;
+    let kms = Arc::new(kms);
     let unix = settings.unix.clone();
-    let server = Server::listen(kms, settings)?
+    let server = Server::listen(Arc::clone(&kms), settings)?
         .on_reload(reload(context))
         .notifying(std::env::var_os("NOTIFY_SOCKET"));
+    let signer = signer::start(&kms, &context.home, &context.loaded.config.validator)?;
+    let (signer, its) = (signer.map(Arc::new), std::sync::Weak::new());
+    let its = signer.as_ref().map_or(its, Arc::downgrade);
+    let server =
+        server.with_metrics(move || its.upgrade().map_or(String::new(), |s| signer::metrics(&s)));
     announce(context, &unix, &server)?;
     server.run()?;
+    drop(signer); // hangs up, and waits for a signature that is being made
+    if let Some(kms) = Arc::into_inner(kms) {
+        kms.close()?;
+    }
+    journal::line(Level::Info, "stopped", &[]);
     Ok(Exit::Ok)
 }
 

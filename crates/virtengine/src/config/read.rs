@@ -14,6 +14,7 @@ use toml::de::DeValue;
 
 use crate::config::Config;
 use crate::config::sections::KNOWN;
+use crate::config::sections::Validator;
 use crate::output::Format;
 
 /// One thing that is wrong, and where.
@@ -74,6 +75,7 @@ impl Reader<'_> {
                     self.refused(value, config.server.refusal());
                 }
                 "policy" => config.policy = self.policies(value),
+                "validator" => config.validator = self.validators(value),
                 unknown => {
                     let known = KNOWN.iter().map(|(name, _)| *name).chain(["output"]);
                     self.unknown(key, unknown, nearest(unknown, known));
@@ -184,6 +186,43 @@ impl Reader<'_> {
         deserialize(sound, entry.span()).ok()
     }
 
+    fn validators(&mut self, value: &Value<'_>) -> Vec<Validator> {
+        let Some(entries) = value.get_ref().as_array() else {
+            let message = "validator is a list of tables: [[validator]]".to_owned();
+            self.find(Some(value.span()), message, None);
+            return Vec::new();
+        };
+        let mut names = BTreeSet::new();
+        let mut validators = Vec::new();
+        for entry in entries.iter() {
+            let Some(validator) = self.validator(entry) else { continue };
+            if !names.insert(validator.file_name()) {
+                let message = format!("two validator connections are called {}", validator.name());
+                self.find(Some(entry.span()), message, None);
+            }
+            validators.push(validator);
+        }
+        validators
+    }
+
+    fn validator(&mut self, entry: &Value<'_>) -> Option<Validator> {
+        let table = entry.get_ref().as_table()?;
+        let known = Validator::FIELDS;
+        for (key, _) in table.iter() {
+            let name = key.get_ref().as_ref();
+            if !known.contains(&name) {
+                let near = nearest(name, known.iter().copied());
+                self.unknown(key, &format!("validator.{name}"), near);
+                return None;
+            }
+        }
+        let read = deserialize::<Validator>(table.clone(), entry.span());
+        if let Err(error) = &read {
+            self.find(Some(entry.span()), format!("validator: {}", error.message()), None);
+        }
+        read.ok()
+    }
+
     fn unknown(&mut self, key: &Key<'_>, name: &str, near: Option<&str>) {
         let advice = near.map(|near| format!("did you mean `{near}`?"));
         let hint = advice.as_ref().map(|a| format!("; {a}")).unwrap_or_default();
@@ -225,6 +264,29 @@ mod tests {
     #[test]
     fn empty_file_is_the_default() {
         assert_eq!(parse(""), (Config::default(), vec![]));
+    }
+
+    #[test]
+    fn validators_are_read_whole_or_refused_with_their_line() {
+        let entry =
+            "[[validator]]\nchain_id = \"c-1\"\nkey = \"val\"\naddress = \"unix:///a.sock\"\n";
+        let (config, found) = parse(entry);
+        assert_eq!(found, []);
+        let [validator] = config.validator.as_slice() else { panic!() };
+        assert_eq!(validator.name(), "c-1 unix:///a.sock");
+        assert_eq!(validator.file_name(), "c-1_unix____a_sock");
+        let twice = format!("{entry}{entry}");
+        assert_eq!(findings(&twice).len(), 1);
+        for (line, why) in [
+            ("dialect = \"v0.33\"", "`v0.33` is no dialect"),
+            ("adress = \"tcp://a:1\"", "did you mean `address`?"),
+            ("peer_uid = \"me\"", "invalid type"),
+        ] {
+            let found = findings(&format!("{entry}{line}\n"));
+            assert!(found[0].contains(why), "{found:?}");
+        }
+        let found = findings(&entry.replace("unix://", "http://"));
+        assert!(found[0].contains("it begins with unix:// or tcp://"), "{found:?}");
     }
 
     #[test]

@@ -9,7 +9,11 @@ use std::time::Duration;
 use kms::access::SessionPolicy;
 use kms::audit::AuditLogConfig;
 use kms::audit::MIN_FILE_BYTES;
+use kms::key::KeyRef;
+use kms_formats::comet::ChainId;
+use kms_formats::comet::privval::Dialect;
 use kms_server::Limits;
+use kms_validator::Address;
 use serde::Deserialize;
 use serde::Serialize;
 
@@ -21,6 +25,7 @@ pub(crate) const KNOWN: &[(&str, &[&str])] = &[
     ("session", Session::FIELDS),
     ("server", Server::FIELDS),
     ("policy", POLICY_FIELDS),
+    ("validator", Validator::FIELDS),
 ];
 
 /// `[audit]`: the specification's `AuditLogConfig`.
@@ -215,6 +220,76 @@ impl Default for Server {
     }
 }
 
+/// `[[validator]]`: a node, and the one key that it may use on one chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Validator {
+    /// The chain.
+    pub(crate) chain_id: ChainId,
+    /// The consensus key: label or id. A label means the key that has it when the daemon starts.
+    #[serde(with = "as_text")]
+    pub(crate) key: KeyRef,
+    /// Where the node listens: `unix:///…` or `tcp://…`.
+    #[serde(with = "as_text")]
+    pub(crate) address: Address,
+    /// Which release of CometBFT it speaks like.
+    #[serde(with = "as_text", default = "Validator::dialect")]
+    pub(crate) dialect: Dialect,
+    /// The connection's name in records, logs and metrics; absent: the chain and the address.
+    #[serde(default)]
+    pub(crate) connection: Option<String>,
+    /// The user whose node listens at a unix socket, besides this user and root.
+    #[serde(default)]
+    pub(crate) peer_uid: Option<u32>,
+}
+
+impl Validator {
+    pub(crate) const FIELDS: &[&str] =
+        &["chain_id", "key", "address", "dialect", "connection", "peer_uid"];
+
+    fn dialect() -> Dialect {
+        Dialect::V0_38
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> String {
+        let unnamed = || format!("{} {}", self.chain_id, self.address);
+        self.connection.clone().unwrap_or_else(unnamed)
+    }
+
+    /// What its files are called.
+    pub(crate) fn file_name(&self) -> String {
+        let plain = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+        self.name().chars().map(plain).take(100).collect()
+    }
+}
+
+/// A value that is written and read as its text.
+mod as_text {
+    use std::fmt::Display;
+    use std::str::FromStr;
+
+    use serde::Deserialize;
+    use serde::Deserializer;
+    use serde::Serializer;
+    use serde::de::Error;
+
+    pub(super) fn serialize<T: Display, S: Serializer>(
+        value: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_str(value)
+    }
+
+    pub(super) fn deserialize<'d, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: FromStr<Err: Display>,
+        D: Deserializer<'d>,
+    {
+        String::deserialize(from)?.parse().map_err(D::Error::custom)
+    }
+}
+
 /// The settings of a `[[policy]]`, which is one `KeyLifecyclePolicy`.
 const POLICY_FIELDS: &[&str] = &[
     "name",
@@ -255,5 +330,14 @@ mod tests {
         assert_eq!(sorted(Session::FIELDS), names(Session::default()));
         assert_eq!(sorted(Server::FIELDS), names(Server::default()));
         assert_eq!(sorted(POLICY_FIELDS), names(KeyLifecyclePolicy::standard()));
+        let validator = Validator {
+            chain_id: "c-1".parse().unwrap(),
+            key: "val".parse().unwrap(),
+            address: "tcp://a:1".parse().unwrap(),
+            dialect: Validator::dialect(),
+            connection: None,
+            peer_uid: None,
+        };
+        assert_eq!(sorted(Validator::FIELDS), names(validator));
     }
 }
