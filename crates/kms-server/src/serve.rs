@@ -27,6 +27,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -75,6 +76,20 @@ pub enum ServerError {
 /// Asked for at each SIGHUP: the configuration as it is now, or why it is not taken.
 type Reload = Box<dyn Fn() -> Result<Option<TlsSettings>, String> + Send + Sync>;
 
+/// TLS as it is now; replaced as a whole at SIGHUP.
+type Tls = Arc<RwLock<Arc<ServerConfig>>>;
+
+/// Ends a daemon as SIGTERM does.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Notify>);
+
+impl Stopper {
+    /// Ends it; what was begun comes to its end.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// A daemon that listens and does not serve yet.
 pub struct Server {
     kms: KeyManager,
@@ -83,6 +98,7 @@ pub struct Server {
     tcp: Option<(TcpListener, Arc<ServerConfig>)>,
     reload: Option<Reload>,
     manager: Manager,
+    stopper: Stopper,
 }
 
 impl std::fmt::Debug for Server {
@@ -99,8 +115,8 @@ impl Server {
     pub fn listen(kms: KeyManager, settings: Settings) -> Result<Self, ServerError> {
         let unix = settings.unix.as_deref().map(listen_here).transpose()?;
         let tcp = settings.tls.as_ref().map(listen_there).transpose()?;
-        let manager = Manager::default();
-        Ok(Self { kms, settings, unix, tcp, reload: None, manager })
+        let (manager, stopper) = (Manager::default(), Stopper(Arc::default()));
+        Ok(Self { kms, settings, unix, tcp, reload: None, manager, stopper })
     }
 
     /// With what is asked at SIGHUP: TLS as it is configured now. A configuration that is not taken
@@ -131,6 +147,11 @@ impl Server {
         &self.kms
     }
 
+    /// What ends it from within the process.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
     /// Serves until SIGTERM or SIGINT; then lets what was begun come to its end, and closes the home.
     ///
     /// # Errors
@@ -156,7 +177,7 @@ impl Server {
     }
 
     async fn serve(self) -> Result<Arc<App>, ServerError> {
-        let Self { kms, settings, unix, tcp, reload, manager } = self;
+        let Self { kms, settings, unix, tcp, reload, manager, stopper } = self;
         let app = Arc::new(App::new(Arc::new(kms), settings.limits));
         let listening = Listening {
             router: router(Arc::clone(&app)),
@@ -176,7 +197,10 @@ impl Server {
             tokio::spawn(listening.clone_for_loop().accept_there(listener, Arc::clone(tls)));
         }
         tell_ready(&app, &manager);
-        keep(&app, &manager, (reload, tls)).await;
+        tokio::select! {
+            () = keep(&app, &manager, (reload, tls)) => {}
+            () = stopper.0.notified() => {}
+        }
         manager.tell("STOPPING=1");
         journal::line(Level::Info, "stopping: what was begun comes to its end", &[]);
         listening.finish().await;
@@ -185,11 +209,7 @@ impl Server {
 }
 
 /// Waits for the end; on the way, what time alone causes, and SIGHUP.
-async fn keep(
-    app: &Arc<App>,
-    manager: &Manager,
-    (reload, tls): (Option<Reload>, Option<Arc<RwLock<Arc<ServerConfig>>>>),
-) {
+async fn keep(app: &Arc<App>, manager: &Manager, (reload, tls): (Option<Reload>, Option<Tls>)) {
     let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals.map(signal) else {
         journal::line(Level::Error, "the system gives no signals", &[]);
@@ -313,11 +333,7 @@ impl Loop {
         }
     }
 
-    async fn accept_there(
-        mut self,
-        listener: tokio::net::TcpListener,
-        tls: Arc<RwLock<Arc<ServerConfig>>>,
-    ) {
+    async fn accept_there(mut self, listener: tokio::net::TcpListener, tls: Tls) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,

@@ -30,6 +30,7 @@ use crate::exit::Exit;
 use crate::output;
 use crate::problem::Problem;
 use crate::problem::warn;
+use crate::sandbox::Sandbox;
 use crate::secrets;
 use crate::visit;
 
@@ -44,6 +45,9 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     umask(Mode::from_raw_mode(0o077));
     journal::begin(form(args), args.log_requests);
     let settings = settings(context, args)?;
+    for shortfall in sandbox(context, &settings).enter() {
+        journal::line(Level::Warning, &shortfall, &[]);
+    }
     let kms = visit::open_with(Options { stays: true, ..context.options()? }, context)?;
     check_development(&kms, &settings)?;
     unlock(context, &kms)?;
@@ -54,6 +58,23 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     announce(context, &unix, &server)?;
     server.run()?;
     Ok(Exit::Ok)
+}
+
+/// What the daemon keeps: its home, its log, its socket; what it is configured with, to read again.
+fn sandbox(context: &Context<'_>, settings: &Settings) -> Sandbox {
+    let parent = |path: &Path| path.parent().map(Path::to_owned);
+    let mut writes = vec![context.home.clone(), context.audit_dir()];
+    writes.extend(settings.unix.as_deref().and_then(parent));
+    let mut reads = vec![PathBuf::from("/etc/virtengine"), PathBuf::from("/proc/self")];
+    if let Some(tls) = &settings.tls {
+        // Their directories: whoever renews a certificate puts a new file in place.
+        let files = [Some(&tls.certificate), Some(&tls.key), tls.client_ca.as_ref()];
+        reads.extend(files.into_iter().flatten().filter_map(|file| parent(file)));
+    }
+    reads.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
+    reads.extend(context.global.passphrase_file.clone());
+    reads.extend(std::env::var_os("VIRTENGINE_PASSPHRASE_FILE").map(PathBuf::from));
+    Sandbox { writes, reads, starts_programs: false }
 }
 
 fn form(args: &ServeArgs) -> Form {
