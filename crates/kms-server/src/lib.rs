@@ -44,3 +44,4 @@ pub use serve::Stopper;
 pub use settings::Limits;
 pub use settings::Settings;
 pub use settings::TlsSettings;
+pub use tls::certificate_hash;

@@ -365,12 +365,7 @@ impl Loop {
         };
         let Ok(Ok(stream)) = stream else { return };
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        peer.certificate = shown.map(|certificate| {
-            let mut hash = [0; 32];
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
-            hash.copy_from_slice(digest.as_ref());
-            hash
-        });
+        peer.certificate = shown.map(|certificate| tls::hash_of(certificate));
         self.serve(stream, peer, held).await;
     }
 

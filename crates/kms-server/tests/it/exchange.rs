@@ -119,3 +119,36 @@ fn a_session_for_any_program_is_one_that_was_asked_for_so() {
     let free = free["session"].as_str().unwrap();
     assert_eq!((ask(free, "curl"), ask(free, "other")), (200, 200));
 }
+
+#[test]
+fn a_service_logs_in_as_the_user_it_runs_as_and_nobody_else_does() {
+    let daemon = Daemon::new();
+    let admin = daemon.login("alice");
+    let passphrase = crate::daemon::PASSPHRASE;
+    let roles = json!([{"role": "signer", "scope": "all"}]);
+    let new = |name: &str| json!({"name": name, "roles": roles, "passphrase": passphrase});
+    daemon.post("/v1/principals", &admin, new("svc")).expect(200);
+    daemon.post("/v1/principals", &admin, new("other")).expect(200);
+    let login = |name: &str| {
+        let body = json!({"principal": name}).to_string();
+        daemon.ask("POST", "/v1/sessions", None, &body)
+    };
+    assert_eq!(login("svc").expect(401).code(), "login_failed", "nothing is attested yet");
+    let metadata = std::fs::metadata(daemon.socket()).unwrap();
+    let uid = std::os::unix::fs::MetadataExt::uid(&metadata);
+    let attest = |name: &str, attested: &[String]| {
+        let body = json!({"attestations": attested}).to_string();
+        daemon.ask("PUT", &format!("/v1/principals/{name}/attestations"), Some(&admin), &body)
+    };
+    attest("svc", &[format!("uid:{uid}")]).expect(200);
+    let session = login("svc").expect(200).json()["session"].as_str().unwrap().to_owned();
+    daemon.key(&admin, "val");
+    daemon.post("/v1/keys/val/sign", &session, json!({"message": "aGVsbG8="})).expect(200);
+    assert_eq!(login("other").expect(401).code(), "login_failed");
+    assert_eq!(login("nobody").expect(401).code(), "login_failed");
+    assert_eq!(attest("other", &[format!("uid:{uid}")]).expect(409).code(), "attestation_taken");
+    attest("svc", &[format!("uid:{}", uid + 1)]).expect(200);
+    let after = daemon.post("/v1/keys/val/sign", &session, json!({"message": "aGVsbG8="}));
+    assert_eq!(after.status, 401, "its session ended with the change");
+    assert_eq!(login("svc").expect(401).code(), "login_failed");
+}

@@ -168,6 +168,7 @@ fn sample(name: &str, key: &str, number: usize) -> Value {
             "name": "newcomer", "passphrase": "x",
             "roles": [{"role": "signer", "scope": {"only": {"labels": ["a-*"]}}}],
         }),
+        "principals.set_attestations" => json!({"attestations": ["uid:12345"]}),
         "principals.set_roles" => json!({"roles": []}),
         "principals.reset_passphrase" => json!({"new": "another passphrase 123"}),
         "self.change_passphrase" => json!({"old": "wrong", "new": "another passphrase 123"}),
