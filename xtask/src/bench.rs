@@ -5,6 +5,8 @@
 
 mod argon2;
 mod home100k;
+mod http;
+mod http_bare;
 mod sign;
 mod verify;
 
@@ -65,8 +67,9 @@ impl Row {
 
 type Bench = fn(&mut dyn FnMut(Row)) -> Outcome;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("sign-inproc", sign::run),
+    ("http-sign", http::run),
     ("audit-verify", verify::run),
     ("home-100k", home100k::run),
     ("argon2", argon2::run),

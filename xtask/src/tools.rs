@@ -8,7 +8,7 @@ use crate::shell::step;
 use crate::shell::which;
 
 /// A program, the Debian package that brings it, and what it is for.
-const PROGRAMS: [(&str, &str, &str); 7] = [
+const PROGRAMS: [(&str, &str, &str); 10] = [
     ("openssl", "openssl", "another verifier of our signatures and key files"),
     ("ssh-keygen", "openssh-client", "another reader of our SSH public keys"),
     ("strace", "strace", "fails every system call in turn"),
@@ -16,6 +16,9 @@ const PROGRAMS: [(&str, &str, &str); 7] = [
     ("mkfs.xfs", "xfsprogs", "another one"),
     ("xfs_io", "xfsprogs", "the power cut (FS_IOC_SHUTDOWN)"),
     ("argon2", "argon2", "the C reference of Argon2id"),
+    ("curl", "curl", "another client of the daemon"),
+    ("promtool", "prometheus", "checks the metrics and the alert rules"),
+    ("systemd-analyze", "systemd", "rates the unit file"),
 ];
 
 /// Programs from the Rust registry: name and version.

@@ -59,6 +59,7 @@ pub fn every(visitor: &mut impl Visitor) {
         RemovePrincipal,
         SetRoles,
         ResetPassphrase,
+        SetAttestations,
         ResetMfa,
     );
     operations!(ChangePassphrase, EnrollMfa, CheckPermission);

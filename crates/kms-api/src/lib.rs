@@ -104,6 +104,7 @@ pub use principals::PrincipalView;
 pub use principals::RemovePrincipal;
 pub use principals::ResetMfa;
 pub use principals::ResetPassphrase;
+pub use principals::SetAttestations;
 pub use principals::SetRoles;
 pub use principals::ShowPrincipal;
 pub use roles::ListRoles;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use kms::access::Assignment;
+use kms::access::Attestation;
 use kms::access::Permission;
 use kms::access::Principal;
 use kms::access::PrincipalKind;
@@ -24,6 +25,7 @@ use crate::Method;
 use crate::Operation;
 use crate::Secret;
 use crate::Unnamed;
+use crate::schema::AttestationText;
 use crate::schema::KeyIdText;
 use crate::schema::KindName;
 use crate::schema::LabelText;
@@ -270,6 +272,31 @@ impl Operation for SetRoles {
 
     fn carry_out(self, name: PrincipalName, desk: &Desk<'_>) -> Result<PrincipalView, Failure> {
         Ok(desk.kms.access(desk.caller).set_roles(name.as_str(), self.roles)?.into())
+    }
+}
+
+/// Says what a principal's connections may show in place of a passphrase; its sessions end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetAttestations {
+    /// `uid:NUMBER` for a user on the local socket, `cert:` and the SHA-256 of a certificate's DER.
+    #[schema(value_type = Vec<AttestationText>, max_items = 8)]
+    pub attestations: Vec<Attestation>,
+}
+
+impl Operation for SetAttestations {
+    type On = PrincipalName;
+    type Answer = PrincipalView;
+    const NAME: &'static str = "principals.set_attestations";
+    const ABOUT: &'static str =
+        "Say what a principal's connections may show in place of a passphrase";
+    const METHOD: Method = Method::Put;
+    const ROUTE: &'static str = "/v1/principals/{principal}/attestations";
+    const NEEDS: Option<Permission> = Some(Permission::AccessManage);
+
+    fn carry_out(self, name: PrincipalName, desk: &Desk<'_>) -> Result<PrincipalView, Failure> {
+        let access = desk.kms.access(desk.caller);
+        Ok(access.set_attestations(name.as_str(), self.attestations)?.into())
     }
 }
 

@@ -75,6 +75,7 @@ like! {
         "^[A-Za-z0-9]([A-Za-z0-9 ._@+-]{0,62}[A-Za-z0-9._@+-])?$", 64;
     KeyIdText = "A key's id, one key for ever.", "^k-[0-9a-f]{32}$", 34;
     PrincipalIdText = "A principal's id.", "^p-[0-9a-f]{16}$", 18;
+    AttestationText = "What a connection shows.", "^(uid:(0|[1-9][0-9]{0,9})|cert:[0-9a-f]{64})$", 69;
     RoleNameText = "A role's name.", "^[a-z][a-z0-9_-]{0,31}$", 32;
     TagText = "A session's tag; opens nothing.", "^[0-9a-f]{16}$", 16;
     ReasonText = "Why; goes on record.", "^[^\\x00-\\x1f\\x7f-\\x9f]*[^\\s\\x00-\\x1f\\x7f-\\x9f][^\\x00-\\x1f\\x7f-\\x9f]*$", 500;

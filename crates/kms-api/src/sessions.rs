@@ -37,8 +37,10 @@ pub struct Login {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<LabelText>)]
     pub principal: Option<PrincipalName>,
-    /// The passphrase.
-    pub passphrase: Secret,
+    /// The passphrase. Absent: what the connection shows counts in its place, the user on the local
+    /// socket or the certificate over TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passphrase: Option<Secret>,
     /// The second factor: six digits, or a recovery code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mfa_code: Option<Secret>,

@@ -3,6 +3,7 @@
 use std::io;
 use std::io::Write;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -76,8 +77,10 @@ async fn begin(exchange: &Exchange) -> Result<(Pieces, &'static str), Failure> {
     let app = Arc::clone(&exchange.app);
     tokio::spawn(async move {
         let kms = Arc::clone(&app.kms);
+        let runtime = tokio::runtime::Handle::current();
+        let patience = app.limits.body_timeout;
         let work = move || {
-            let mut out = Out { sender, begun: Some(begun), piece: Vec::new() };
+            let mut out = Out { sender, begun: Some(begun), piece: Vec::new(), runtime, patience };
             let done = kms.audit(&caller).export(&Query::default(), format, &mut out);
             match done {
                 Ok(_) => _ = out.flush(),
@@ -98,6 +101,8 @@ struct Out {
     sender: mpsc::Sender<Result<Frame<Bytes>, io::Error>>,
     begun: Option<oneshot::Sender<Result<(), Failure>>>,
     piece: Vec<u8>,
+    runtime: tokio::runtime::Handle,
+    patience: Duration,
 }
 
 const PIECE: usize = 64 << 10;
@@ -109,7 +114,8 @@ impl Out {
             // Half of it is out: a body that breaks off is no export.
             None => {
                 let broken = io::Error::other("the export was cut off");
-                _ = self.sender.blocking_send(Err(broken));
+                let sending = self.sender.send(Err(broken));
+                _ = self.runtime.block_on(tokio::time::timeout(self.patience, sending));
             }
         }
     }
@@ -132,8 +138,14 @@ impl Write for Out {
         if piece.is_empty() {
             return Ok(());
         }
-        let sent = self.sender.blocking_send(Ok(Frame::data(piece.into())));
-        sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
+        // Who reads too slowly keeps a thread from others, and is let go.
+        let sending = self.sender.send(Ok(Frame::data(piece.into())));
+        let sent = self.runtime.block_on(tokio::time::timeout(self.patience, sending));
+        match sent {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(io::ErrorKind::BrokenPipe.into()),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        }
     }
 }
 

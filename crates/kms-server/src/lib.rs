@@ -40,6 +40,8 @@ pub use client::Trust;
 pub use health::Health;
 pub use serve::Server;
 pub use serve::ServerError;
+pub use serve::Stopper;
 pub use settings::Limits;
 pub use settings::Settings;
 pub use settings::TlsSettings;
+pub use tls::certificate_hash;

@@ -2,6 +2,8 @@
 
 use std::net::IpAddr;
 
+use kms::access::Attestation;
+
 /// The other end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Peer {
@@ -14,6 +16,12 @@ pub(crate) struct Peer {
 }
 
 impl Peer {
+    /// What it shows of who it is.
+    pub(crate) fn attestations(&self) -> Vec<Attestation> {
+        let user = self.uid.map(Attestation::Uid);
+        user.into_iter().chain(self.certificate.map(Attestation::Certificate)).collect()
+    }
+
     /// Whether it is on this machine's own socket.
     pub(crate) fn is_local(&self) -> bool {
         self.address.is_none()

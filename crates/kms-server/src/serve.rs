@@ -27,6 +27,7 @@ use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
+use tokio::sync::Notify;
 use tokio::sync::mpsc;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -76,6 +77,20 @@ pub enum ServerError {
 /// Asked for at each SIGHUP: the configuration as it is now, or why it is not taken.
 type Reload = Box<dyn Fn() -> Result<Option<TlsSettings>, String> + Send + Sync>;
 
+/// TLS as it is now; replaced as a whole at SIGHUP.
+type Tls = Arc<RwLock<Arc<ServerConfig>>>;
+
+/// Ends a daemon as SIGTERM does.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Notify>);
+
+impl Stopper {
+    /// Ends it; what was begun comes to its end.
+    pub fn stop(&self) {
+        self.0.notify_one();
+    }
+}
+
 /// A daemon that listens and does not serve yet.
 pub struct Server {
     kms: Arc<KeyManager>,
@@ -85,6 +100,7 @@ pub struct Server {
     tcp: Option<(TcpListener, Arc<ServerConfig>)>,
     reload: Option<Reload>,
     manager: Manager,
+    stopper: Stopper,
 }
 
 impl std::fmt::Debug for Server {
@@ -98,11 +114,16 @@ impl Server {
     ///
     /// # Errors
     /// When an address is taken or a certificate is not what it should be.
-    pub fn listen(kms: Arc<KeyManager>, settings: Settings) -> Result<Self, ServerError> {
+    pub fn listen(
+        kms: impl Into<Arc<KeyManager>>,
+        settings: Settings,
+    ) -> Result<Self, ServerError> {
+        let kms = kms.into();
         let unix = settings.unix.as_deref().map(listen_here).transpose()?;
         let tcp = settings.tls.as_ref().map(listen_there).transpose()?;
-        let manager = Manager::default();
-        Ok(Self { kms, settings, extra: Extra::default(), unix, tcp, reload: None, manager })
+        let (manager, stopper) = (Manager::default(), Stopper(Arc::default()));
+        let extra = Extra::default();
+        Ok(Self { kms, settings, extra, unix, tcp, reload: None, manager, stopper })
     }
 
     /// With what is asked at SIGHUP: TLS as it is configured now. A configuration that is not taken
@@ -140,11 +161,16 @@ impl Server {
         &self.kms
     }
 
-    /// Serves until SIGTERM or SIGINT, and lets what was begun come to its end. Closing the home is
-    /// left to the caller, who may have more to end first.
+    /// What ends it from within the process.
+    pub fn stopper(&self) -> Stopper {
+        self.stopper.clone()
+    }
+
+    /// Serves until SIGTERM or SIGINT, and lets what was begun come to its end. Closes the home, unless
+    /// someone else holds it too, who may have more to end first.
     ///
     /// # Errors
-    /// When there are no threads.
+    /// When there are no threads, or the home cannot be closed.
     pub fn run(self) -> Result<(), ServerError> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .thread_name("connections")
@@ -155,15 +181,16 @@ impl Server {
         let stop_timeout = self.settings.limits.stop_timeout;
         let app = runtime.block_on(self.serve())?;
         runtime.shutdown_timeout(stop_timeout);
-        drop(app);
         if let Some(path) = socket {
             _ = std::fs::remove_file(path);
         }
-        Ok(())
+        let Some(app) = Arc::into_inner(app) else { return Ok(()) };
+        let Some(kms) = Arc::into_inner(app.kms) else { return Ok(()) };
+        Ok(kms.close()?)
     }
 
     async fn serve(self) -> Result<Arc<App>, ServerError> {
-        let Self { kms, settings, extra, unix, tcp, reload, manager } = self;
+        let Self { kms, settings, extra, unix, tcp, reload, manager, stopper } = self;
         let app = Arc::new(App::new(kms, settings.limits, extra));
         let listening = Listening {
             router: router(Arc::clone(&app)),
@@ -183,7 +210,10 @@ impl Server {
             tokio::spawn(listening.clone_for_loop().accept_there(listener, Arc::clone(tls)));
         }
         tell_ready(&app, &manager);
-        keep(&app, &manager, (reload, tls)).await;
+        tokio::select! {
+            () = keep(&app, &manager, (reload, tls)) => {}
+            () = stopper.0.notified() => {}
+        }
         manager.tell("STOPPING=1");
         journal::line(Level::Info, "stopping: what was begun comes to its end", &[]);
         listening.finish().await;
@@ -192,11 +222,7 @@ impl Server {
 }
 
 /// Waits for the end; on the way, what time alone causes, and SIGHUP.
-async fn keep(
-    app: &Arc<App>,
-    manager: &Manager,
-    (reload, tls): (Option<Reload>, Option<Arc<RwLock<Arc<ServerConfig>>>>),
-) {
+async fn keep(app: &Arc<App>, manager: &Manager, (reload, tls): (Option<Reload>, Option<Tls>)) {
     let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
     let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals.map(signal) else {
         journal::line(Level::Error, "the system gives no signals", &[]);
@@ -320,11 +346,7 @@ impl Loop {
         }
     }
 
-    async fn accept_there(
-        mut self,
-        listener: tokio::net::TcpListener,
-        tls: Arc<RwLock<Arc<ServerConfig>>>,
-    ) {
+    async fn accept_there(mut self, listener: tokio::net::TcpListener, tls: Tls) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -356,12 +378,7 @@ impl Loop {
         };
         let Ok(Ok(stream)) = stream else { return };
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        peer.certificate = shown.map(|certificate| {
-            let mut hash = [0; 32];
-            let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
-            hash.copy_from_slice(digest.as_ref());
-            hash
-        });
+        peer.certificate = shown.map(|certificate| tls::hash_of(certificate));
         self.serve(stream, peer, held).await;
     }
 

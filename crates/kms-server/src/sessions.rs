@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::Request;
 use axum::extract::State;
 use axum::response::Response;
+use kms::access::Attestation;
 use kms::manager::Caller;
 use kms::manager::Client;
 use kms::manager::Login as Shown;
@@ -36,7 +37,8 @@ async fn begin(exchange: &Exchange, body: axum::body::Body) -> Result<Done, Fail
     let login: Login = parse_json(sent.bytes())?;
     drop(sent);
     let (kms, id, client) = (Arc::clone(&app.kms), exchange.id.clone(), exchange.client());
-    let work = move || carry_out(&kms, &id, (login, client));
+    let shown = exchange.peer.attestations();
+    let work = move || carry_out(&kms, &id, (login, client, &shown));
     let logged_in = app.logins.run(exchange.peer.address, work).await??;
     Done::of(&logged_in)
 }
@@ -44,7 +46,7 @@ async fn begin(exchange: &Exchange, body: axum::body::Body) -> Result<Done, Fail
 fn carry_out(
     kms: &kms::manager::KeyManager,
     id: &str,
-    (login, client): (Login, Client),
+    (login, client, attested): (Login, Client, &[Attestation]),
 ) -> Result<LoggedIn, Failure> {
     let Login { principal, passphrase, mfa_code, any_agent } = login;
     let principal = principal.or_else(|| kms.default_principal()).ok_or_else(|| {
@@ -54,8 +56,13 @@ fn carry_out(
     let code = mfa_code.as_ref().map(|code| std::str::from_utf8(code.0.expose()));
     let code = code.transpose().map_err(|_| Failure::usage("the code is no text"))?;
     let client = if any_agent { client.of_any_agent() } else { client };
-    let shown = Shown { principal: &principal, passphrase: &passphrase.0, mfa_code: code, client };
-    let caller = kms.login_within(shown, Some(id))?;
+    let caller = match &passphrase {
+        None => kms.login_attested((&principal, attested), client, Some(id))?,
+        Some(Secret(passphrase)) => {
+            let shown = Shown { principal: &principal, passphrase, mfa_code: code, client };
+            kms.login_within(shown, Some(id))?
+        }
+    };
     let expires_at = caller.expires_at().unwrap_or_else(|| kms.present());
     let session = Secret(SecretBytes::copy_from(caller.token().expose()));
     Ok(LoggedIn { session, expires_at, principal })

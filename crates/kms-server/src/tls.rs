@@ -82,6 +82,24 @@ pub(crate) fn client(
     Ok(Arc::new(config))
 }
 
+/// The SHA-256 of the first certificate of a PEM file: what a connection that shows it attests.
+///
+/// # Errors
+/// When it cannot be read or holds none.
+pub fn certificate_hash(path: &Path) -> Result<[u8; 32], String> {
+    let certificates = certificates(path).map_err(|e| e.to_string())?;
+    let certificate = certificates.first().ok_or("it holds no certificate")?;
+    Ok(hash_of(certificate))
+}
+
+/// The SHA-256 of a certificate's DER.
+pub(crate) fn hash_of(certificate: &[u8]) -> [u8; 32] {
+    let mut hash = [0; 32];
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, certificate);
+    hash.copy_from_slice(digest.as_ref());
+    hash
+}
+
 fn roots(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {

@@ -31,10 +31,13 @@ mod sessions;
 mod lockout;
 mod directory;
 mod grant;
+mod attestation;
 mod change;
 mod login;
 mod controller;
 
+pub use attestation::Attestation;
+pub use attestation::InvalidAttestation;
 pub use change::Change;
 pub use change::ChangePassphraseError;
 pub use change::ChangeRefused;

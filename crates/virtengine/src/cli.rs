@@ -26,6 +26,7 @@ use crate::cli::sign::VerifyArgs;
 use crate::cli::system::CompletionsArgs;
 use crate::cli::system::ConfigCommand;
 use crate::cli::system::InitArgs;
+use crate::cli::system::LoginArgs;
 use crate::cli::system::ManArgs;
 use crate::cli::system::ServeArgs;
 use crate::cli::validator::CometCommand;
@@ -65,7 +66,7 @@ pub(crate) enum Command {
     /// Run the daemon: it holds the keys, and people and programs talk to it
     Serve(ServeArgs),
     /// Log in at the daemon and keep the session
-    Login,
+    Login(LoginArgs),
     /// End the session that was kept
     Logout,
     /// Let the daemon use keys: with the passphrase of someone who opens the keystore

@@ -42,7 +42,7 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
         Command::Dev => dev::run(global),
         Command::Init(args) => init::run(&context()?, args),
         Command::Serve(args) => serve::run(&context()?, args),
-        Command::Login => login::login(&context()?),
+        Command::Login(args) => login::login(&context()?, args),
         Command::Logout => login::logout(&context()?),
         Command::Unlock => login::unlock(&context()?),
         Command::Lock => login::lock(&context()?),

@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod secrets;
 mod daemon;
+mod sandbox;
 mod visit;
 mod signer;
 mod confirm;

@@ -31,7 +31,7 @@ use crate::secrets;
 /// A seed of 32 bytes as hex digits, and a line feed.
 const SEED_FILE_LIMIT: usize = 128;
 
-/// Starts the signer, where validators are configured.
+/// Starts the signer, of as many connections as are configured: none is none.
 ///
 /// # Errors
 /// When a key is not here, or a connection's identity cannot be read or made.
@@ -39,15 +39,12 @@ pub(crate) fn start(
     kms: &Arc<KeyManager>,
     home: &Path,
     sections: &[Validator],
-) -> Result<Option<Signer>, Problem> {
-    if sections.is_empty() {
-        return Ok(None);
-    }
+) -> Result<Signer, Problem> {
     let connections = sections.iter().map(|section| connection(kms, home, section));
     let connections = connections.collect::<Result<Vec<_>, Problem>>()?;
     let listener: Listener = Arc::new(tell);
     let signer = Signer::start(kms, connections, &listener);
-    signer.map(Some).map_err(|e| Problem::io("the signer does not start".to_owned(), &e))
+    signer.map_err(|e| Problem::io("the signer does not start".to_owned(), &e))
 }
 
 fn connection(kms: &KeyManager, home: &Path, section: &Validator) -> Result<Connection, Problem> {
@@ -104,6 +101,9 @@ fn random_seed() -> Result<SecretBytes, Problem> {
 pub(crate) fn metrics(signer: &Signer) -> String {
     let all = signer.status();
     let mut text = String::new();
+    if all.is_empty() {
+        return text;
+    }
     for (name, kind, help, value) in SERIES {
         _ = writeln!(text, "# HELP {PREFIX}{name} {help}\n# TYPE {PREFIX}{name} {kind}");
         for status in &all {

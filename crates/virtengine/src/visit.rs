@@ -226,7 +226,7 @@ pub(crate) fn shown(
 ) -> kms_api::Login {
     kms_api::Login {
         principal: context.global.principal.clone(),
-        passphrase: Secret::copy_from(passphrase.expose()),
+        passphrase: Some(Secret::copy_from(passphrase.expose())),
         mfa_code: mfa_code.map(|code| Secret::copy_from(code.as_bytes())),
         any_agent: false,
     }

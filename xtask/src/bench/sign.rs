@@ -15,6 +15,7 @@ use k256::ecdsa::signature::Signer;
 use kms::audit::group::Fill;
 use kms::audit::group::GroupCommit;
 use kms::audit::group::Need;
+use kms::audit::group::Receipt;
 use kms::audit::group::Sink;
 use kms::durable::AppendFile;
 use kms::durable::Disk;
@@ -82,7 +83,7 @@ pub(super) fn run(print: &mut dyn FnMut(Row)) -> Outcome {
 }
 
 /// How often `work` is done by so many threads together in a second.
-fn per_second(callers: usize, work: &(dyn Fn() + Sync)) -> f64 {
+pub(super) fn per_second(callers: usize, work: &(dyn Fn() + Sync)) -> f64 {
     let done = AtomicU64::new(0);
     let started = Instant::now();
     let until = started + Duration::from_millis(700);
@@ -99,21 +100,21 @@ fn per_second(callers: usize, work: &(dyn Fn() + Sync)) -> f64 {
     done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
 }
 
-fn length_of_last_line(home: &Path) -> Outcome<usize> {
+pub(super) fn length_of_last_line(home: &Path) -> Outcome<usize> {
     let path = home.join("audit/audit-000001.log");
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     text.lines().last().map(|line| line.len() + 1).ok_or_else(|| "the log is empty".to_owned())
 }
 
 /// The opponent.
-struct Bare {
+pub(super) struct Bare {
     key: BareKey,
     line: Vec<u8>,
     log: GroupCommit<(), BareFile>,
 }
 
 impl Bare {
-    fn new(algorithm: Algorithm, directory: &Path, line: usize) -> Outcome<Self> {
+    pub(super) fn new(algorithm: Algorithm, directory: &Path, line: usize) -> Outcome<Self> {
         let file = OsDisk.append(&directory.join("bare.log")).map_err(|error| error.to_string())?;
         let mut bytes = vec![b'x'; line];
         if let Some(last) = bytes.last_mut() {
@@ -123,7 +124,16 @@ impl Bare {
         Ok(Self { key: BareKey::new(algorithm)?, line: bytes, log })
     }
 
-    fn sign_and_append(&self, message: &[u8]) {
+    /// Signs and appends; the signature may leave when the receipt says so.
+    pub(super) fn sign_and_submit(&self, message: &[u8]) -> (Vec<u8>, Receipt) {
+        let signature = self.key.sign(message);
+        let need = Need { bytes: self.line.len(), urgent: false };
+        let appended = self.log.submit(need, |(), out| out.extend_from_slice(&self.line));
+        let (_, receipt) = appended.expect("the benchmark's disk has room");
+        (signature, receipt)
+    }
+
+    pub(super) fn sign_and_append(&self, message: &[u8]) {
         std::hint::black_box(self.key.sign(message));
         let need = Need { bytes: self.line.len(), urgent: false };
         let appended = self.log.submit(need, |(), out| out.extend_from_slice(&self.line));
@@ -183,20 +193,20 @@ impl BareKey {
         }
     }
 
-    fn sign(&self, message: &[u8]) -> usize {
+    fn sign(&self, message: &[u8]) -> Vec<u8> {
         match self {
-            Self::Ed25519(pair) => pair.sign(message).as_ref().len(),
+            Self::Ed25519(pair) => pair.sign(message).as_ref().to_vec(),
             Self::Secp256k1(key) => {
                 let signature: k256::ecdsa::Signature = key.sign(message);
-                signature.to_bytes().len()
+                signature.to_bytes().to_vec()
             }
-            Self::P256(pair, random) => {
-                pair.sign(random, message).map_or(0, |signature| signature.as_ref().len())
-            }
+            Self::P256(pair, random) => pair
+                .sign(random, message)
+                .map_or(Vec::new(), |signature| signature.as_ref().to_vec()),
             Self::Rsa(pair, random) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
                 _ = pair.sign(&lc::RSA_PSS_SHA256, random, message, &mut signature);
-                signature.len()
+                signature
             }
         }
     }

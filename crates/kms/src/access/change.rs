@@ -23,6 +23,7 @@ use kms_secret::SecretBytes;
 use crate::access::AccessController;
 use crate::access::AccessFault;
 use crate::access::Assignment;
+use crate::access::Attestation;
 use crate::access::Confirmed;
 use crate::access::Credentials;
 use crate::access::Enrolment;
@@ -46,6 +47,9 @@ use crate::time::Timestamp;
 
 /// Most assignments of a principal.
 const MAX_ASSIGNMENTS: usize = 32;
+
+/// Most attestations of a principal.
+const MAX_ATTESTATIONS: usize = 8;
 
 /// What is to be stored, and then applied.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,6 +117,12 @@ pub enum ChangeRefused {
     /// Somebody has the role.
     #[error("role `{0}` is in use and cannot be removed")]
     RoleInUse(RoleName),
+    /// Too many attestations.
+    #[error("a principal has at most 8 attestations, not {0}")]
+    TooManyAttestations(usize),
+    /// Another principal is known by it: who shows it would be two.
+    #[error("another principal has this attestation")]
+    AttestationTaken,
     /// There is a second factor, and replacing it takes it.
     #[error("a second factor is enrolled; replacing it takes a code of it, or a recovery code")]
     MfaInPlace,
@@ -148,8 +158,12 @@ pub struct NewPrincipal {
 
 impl NewPrincipal {
     fn put(self, assignments: Vec<Assignment>, now: Timestamp) -> Change {
-        let credentials =
-            Credentials { principal: self.id, passphrase: self.passphrase, totp: self.totp };
+        let credentials = Credentials {
+            principal: self.id,
+            passphrase: self.passphrase,
+            totp: self.totp,
+            attested: Vec::new(),
+        };
         let principal = Principal {
             id: self.id,
             name: self.name,
@@ -289,7 +303,38 @@ impl Changing<'_> {
         let directory = self.directory();
         let caller = manager(&directory, by, GrantedTarget::Principal(id))?;
         let subject = other(&directory, caller, id)?;
-        let credentials = Credentials { principal: id, passphrase: Some(passphrase), totp: None };
+        let (passphrase, attested) = (Some(passphrase), Vec::new());
+        let credentials = Credentials { principal: id, passphrase, totp: None, attested };
+        Ok(Change::PutPrincipal { principal: next_version(subject.clone()), credentials })
+    }
+
+    /// Decides what a principal's connections may show in place of a passphrase, instead of what they
+    /// could until now.
+    ///
+    /// # Errors
+    ///
+    /// Oneself; somebody who holds more; more than eight; one that is another principal's.
+    pub fn set_attestations(
+        &self,
+        by: &Confirmed,
+        id: PrincipalId,
+        attested: Vec<Attestation>,
+    ) -> Result<Change, ChangeRefused> {
+        let directory = self.directory();
+        let caller = manager(&directory, by, GrantedTarget::Principal(id))?;
+        let subject = other(&directory, caller, id)?;
+        if attested.len() > MAX_ATTESTATIONS {
+            return Err(ChangeRefused::TooManyAttestations(attested.len()));
+        }
+        let mut others = directory.principals().filter(|other| other.id != id);
+        let held = |other: &Principal| {
+            let credentials = directory.credentials(other.id);
+            credentials.is_some_and(|c| c.attested.iter().any(|one| attested.contains(one)))
+        };
+        if others.any(held) {
+            return Err(ChangeRefused::AttestationTaken);
+        }
+        let credentials = Credentials { attested, ..credentials_of(&directory, id)? };
         Ok(Change::PutPrincipal { principal: next_version(subject.clone()), credentials })
     }
 

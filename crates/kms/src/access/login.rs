@@ -12,6 +12,7 @@ use kms_secret::SecretBytes;
 
 use crate::access::AccessController;
 use crate::access::AccessFault;
+use crate::access::Attestation;
 use crate::access::Change;
 use crate::access::Changing;
 use crate::access::Client;
@@ -93,6 +94,9 @@ pub enum LoginRefused {
     /// The passphrase, or there is none.
     #[error("name, passphrase or code is wrong")]
     WrongPassphrase(PrincipalId),
+    /// What the connection shows is not this principal's.
+    #[error("name, passphrase or code is wrong")]
+    NotAttested(PrincipalId),
     /// The code of the second factor.
     #[error("name, passphrase or code is wrong")]
     WrongCode(PrincipalId),
@@ -117,6 +121,7 @@ impl LoginRefused {
             Self::UnknownPrincipal | Self::LockedOut(_) => None,
             Self::Disabled(id)
             | Self::WrongPassphrase(id)
+            | Self::NotAttested(id)
             | Self::WrongCode(id)
             | Self::SpentCode(id)
             | Self::Changed(id)
@@ -130,6 +135,7 @@ impl LoginRefused {
             Self::UnknownPrincipal => "unknown principal",
             Self::Disabled(_) => "disabled",
             Self::WrongPassphrase(_) => "wrong passphrase",
+            Self::NotAttested(_) => "not attested",
             Self::WrongCode(_) => "wrong code",
             Self::SpentCode(_) => "code used before",
             Self::Changed(_) => "changed meanwhile",
@@ -188,6 +194,27 @@ impl AccessController {
         let (proof, stretched) = claimed.proof(opened)?;
         self.lockout().passphrase_was_right(subject, address);
         Ok(Proven { proof, stretched })
+    }
+}
+
+impl AccessController {
+    /// Checks what a connection shows. It stands in place of a passphrase and opens neither the
+    /// keystore nor a second factor, which are sealed under one.
+    ///
+    /// # Errors
+    ///
+    /// [`LoginRefused`], read by the caller as for a wrong passphrase.
+    pub fn prove_attested(&self, name: &str, shown: &[Attestation]) -> Result<Proof, LoginRefused> {
+        let directory = self.directory();
+        let principal = directory.resolve(name).ok_or(LoginRefused::UnknownPrincipal)?;
+        let (id, credential_version) = (principal.id, principal.credential_version);
+        let credentials = directory.credentials(id);
+        let known = credentials.is_some_and(|c| c.attested.iter().any(|one| shown.contains(one)));
+        match (known, principal.enabled) {
+            (false, _) => Err(LoginRefused::NotAttested(id)),
+            (true, false) => Err(LoginRefused::Disabled(id)),
+            (true, true) => Ok(Proof { principal: id, credential_version, with_mfa: false }),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::access::AccessFault;
+use crate::access::Attestation;
 use crate::access::PassphraseCredential;
 use crate::access::RoleName;
 use crate::access::Scope;
@@ -208,6 +209,9 @@ pub struct Credentials {
     pub passphrase: Option<PassphraseCredential>,
     /// The second factor.
     pub totp: Option<TotpCredential>,
+    /// What its connections may show in place of a passphrase.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attested: Vec<Attestation>,
 }
 
 #[cfg(test)]

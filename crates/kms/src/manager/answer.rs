@@ -163,6 +163,8 @@ fn change(refused: &crate::access::ChangeRefused) -> (&'static str, ErrorKind) {
         C::TooManyRoles(_) | C::Role(_) => ("role_invalid", ErrorKind::Usage),
         C::LastAdmin => ("last_admin", ErrorKind::Unsafe),
         C::RoleInUse(_) => ("role_in_use", ErrorKind::Conflict),
+        C::TooManyAttestations(_) => ("attestation_invalid", ErrorKind::Usage),
+        C::AttestationTaken => ("attestation_taken", ErrorKind::Conflict),
         C::MfaInPlace => ("mfa_required", ErrorKind::Authentication),
     }
 }

@@ -7,6 +7,7 @@ use kms_secret::SecretBytes;
 
 use crate::access;
 use crate::access::Assignment;
+use crate::access::Attestation;
 use crate::access::Change;
 use crate::access::ChangeRefused;
 use crate::access::Changing;
@@ -150,6 +151,21 @@ impl AccessManager<'_> {
     /// As [`Self::disable`]; also when a role is unknown or holds more than the caller does.
     pub fn set_roles(&self, name: &str, roles: Vec<Assignment>) -> Result<Principal, Error> {
         self.alter(name, "roles", |changing, by, id| changing.set_roles(by, id, roles))
+    }
+
+    /// Says what a principal's connections may show in place of a passphrase; its sessions end. Needs
+    /// `access:manage` and fresh MFA.
+    ///
+    /// # Errors
+    /// As [`Self::enable`]; also when one is another principal's.
+    pub fn set_attestations(
+        &self,
+        name: &str,
+        attested: Vec<Attestation>,
+    ) -> Result<Principal, Error> {
+        self.alter(name, "attestations", |changing, by, id| {
+            changing.set_attestations(by, id, attested)
+        })
     }
 
     /// Takes a principal's second factor away, so that a new one can be enrolled. Needs

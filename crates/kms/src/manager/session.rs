@@ -6,9 +6,12 @@ use kms_secret::SecretBytes;
 
 use crate::access;
 use crate::access::AccessContents;
+use crate::access::Attestation;
 use crate::access::LockoutRecord;
 use crate::access::Permission;
 use crate::access::PrincipalId;
+use crate::access::PrincipalName;
+use crate::access::Proof;
 use crate::access::Proven;
 use crate::access::SessionRecord;
 use crate::access::SessionTag;
@@ -17,6 +20,7 @@ use crate::audit::Cause;
 use crate::audit::Draft;
 use crate::audit::EventType;
 use crate::manager::Caller;
+use crate::manager::Client;
 use crate::manager::Error;
 use crate::manager::Fault;
 use crate::manager::KeyManager;
@@ -89,19 +93,54 @@ impl KeyManager {
         match now.and_then(|now| self.try_login(&mut draft, &login, now)) {
             Ok((token, expires_at)) => Ok(Caller::started(token, login.client, expires_at)),
             Err(error) => {
-                draft.event = EventType::LoginFailed;
-                if let Error::Refused(Refused::Login(refused)) = &error {
-                    // For the record alone: the caller's answer is the same for all of these.
-                    draft.principal = refused.principal().map(|id| id.to_string());
-                    draft.details.push(text("why", refused.name()));
+                let was_tried = !flood::is_cheap(&error);
+                let error = self.login_failed(draft, error);
+                if was_tried {
+                    self.keep_lockouts()?;
                 }
-                if flood::is_cheap(&error) {
-                    return Err(self.record_stranger(draft, error));
-                }
-                let error = self.record_refusal(draft, error);
-                self.keep_lockouts()?;
                 Err(error)
             }
+        }
+    }
+
+    fn login_failed(&self, mut draft: Draft, error: Error) -> Error {
+        draft.event = EventType::LoginFailed;
+        if let Error::Refused(Refused::Login(refused)) = &error {
+            // For the record alone: the caller's answer is the same for all of these.
+            draft.principal = refused.principal().map(|id| id.to_string());
+            draft.details.push(text("why", refused.name()));
+        }
+        if flood::is_cheap(&error) {
+            return self.record_stranger(draft, error);
+        }
+        self.record_refusal(draft, error)
+    }
+
+    /// Begins a session for whoever's connection shows one of a principal's attestations. It has no
+    /// second factor and unseals nothing.
+    ///
+    /// # Errors
+    /// One answer whatever was wrong. Failures are recorded.
+    pub fn login_attested(
+        &self,
+        (principal, shown): (&PrincipalName, &[Attestation]),
+        client: Client,
+        request: Option<&str>,
+    ) -> Result<Caller, Error> {
+        let (mut draft, now) = self.new_draft(EventType::SessionCreated);
+        draft.request = request.map(str::to_owned);
+        draft.source_ip = client.source_ip.map(|ip| ip.to_string());
+        draft.user_agent = client.named();
+        let started = now.and_then(|now| {
+            self.audit.check_room()?;
+            let proof = self.access.prove_attested(principal.as_str(), shown)?;
+            draft.principal = Some(proof.principal().to_string());
+            draft.details.push(text("by", "attestation"));
+            self.begin_session(&mut draft, (proof, &client), now)
+        });
+        match started {
+            Ok((token, expires_at)) => Ok(Caller::started(token, client, expires_at)),
+            Err(error) => Err(self.login_failed(draft, error)),
         }
     }
 
@@ -130,7 +169,17 @@ impl KeyManager {
             draft.details.push(text("unsealed", "true"));
         }
         // 4. The session, stored with its record.
-        let started = self.access.create_session(proven.into_proof(), login.client.shown(), now)?;
+        self.begin_session(draft, (proven.into_proof(), &login.client), now)
+    }
+
+    /// The session of a proof, stored with its record.
+    fn begin_session(
+        &self,
+        draft: &mut Draft,
+        (proof, client): (Proof, &Client),
+        now: Timestamp,
+    ) -> Result<(SecretBytes, Timestamp), Error> {
+        let started = self.access.create_session(proof, client.shown(), now)?;
         draft.session = Some(started.session.tag().to_string());
         let encoded = draft.encode();
         let ended = &started.ended;

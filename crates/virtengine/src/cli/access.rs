@@ -27,6 +27,8 @@ pub(crate) enum PrincipalCommand {
     Remove(NameArgs),
     /// Replace the roles of a principal
     SetRoles(SetRolesArgs),
+    /// Say what its connections may show in place of a passphrase; nothing said takes all away
+    Attest(AttestArgs),
     /// Change a passphrase: your own, or another's
     Passphrase(PassphraseArgs),
 }
@@ -88,6 +90,19 @@ pub(crate) struct SetRolesArgs {
     /// Its roles and what they reach.
     #[command(flatten)]
     pub(crate) roles: RoleArgs,
+}
+
+/// `principal attest`.
+#[derive(Debug, Args)]
+pub(crate) struct AttestArgs {
+    /// Name of the principal
+    pub(crate) name: PrincipalName,
+    /// A user of this machine, on the daemon's socket; repeat for several
+    #[arg(long = "uid", value_name = "NUMBER")]
+    pub(crate) uids: Vec<u32>,
+    /// A certificate for TLS, PEM; repeat for several
+    #[arg(long = "certificate", value_name = "FILE")]
+    pub(crate) certificates: Vec<PathBuf>,
 }
 
 /// `principal passphrase`.

@@ -45,6 +45,14 @@ pub(crate) struct ServeArgs {
     pub(crate) log_requests: bool,
 }
 
+/// `login`.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// Show no passphrase, but who you are on this connection: your user, or --client-cert
+    #[arg(long, conflicts_with_all = ["passphrase_file", "passphrase_fd", "mfa_code"])]
+    pub(crate) attested: bool,
+}
+
 /// Forms of the daemon's journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogForm {

@@ -4,6 +4,7 @@ use kms_api::Lock;
 use kms_api::LoggedIn;
 use kms_api::Unnamed;
 
+use crate::cli::system::LoginArgs;
 use crate::context::Context;
 use crate::daemon;
 use crate::daemon::Kept;
@@ -21,12 +22,17 @@ use crate::visit::visit;
 ///
 /// # Errors
 /// When there is no daemon or the login is refused.
-pub(crate) fn login(context: &Context<'_>) -> Result<Exit, Problem> {
+pub(crate) fn login(context: &Context<'_>, args: &LoginArgs) -> Result<Exit, Problem> {
     let mut client = daemon::needed(context)?;
-    let passphrase = secrets::passphrase(context.global, "Passphrase", Stdin::Free)?;
-    let code = context.global.mfa_code.as_deref();
+    let shown = if args.attested {
+        let principal = context.global.principal.clone();
+        kms_api::Login { principal, passphrase: None, mfa_code: None, any_agent: true }
+    } else {
+        let passphrase = secrets::passphrase(context.global, "Passphrase", Stdin::Free)?;
+        shown(context, &passphrase, context.global.mfa_code.as_deref())
+    };
     // The session is handed on: to later commands, and by programs to other programs.
-    let login = kms_api::Login { any_agent: true, ..shown(context, &passphrase, code) };
+    let login = kms_api::Login { any_agent: true, ..shown };
     let logged_in = client.login(&login)?;
     let kept = Kept::keep(&client, &logged_in)?;
     let LoggedIn { session, expires_at, principal } = &logged_in;

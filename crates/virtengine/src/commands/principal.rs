@@ -1,6 +1,9 @@
 //! `virtengine principal`.
 
+use std::path::Path;
+
 use kms::access::Assignment;
+use kms::access::Attestation;
 use kms::access::Glob;
 use kms::access::Permission;
 use kms::access::PrincipalKind;
@@ -17,10 +20,12 @@ use kms_api::PrincipalView;
 use kms_api::RemovePrincipal;
 use kms_api::ResetPassphrase;
 use kms_api::Secret;
+use kms_api::SetAttestations;
 use kms_api::SetRoles;
 use kms_api::ShowPrincipal;
 use kms_api::Unnamed;
 
+use crate::cli::access::AttestArgs;
 use crate::cli::access::Kind;
 use crate::cli::access::PassphraseArgs;
 use crate::cli::access::PrincipalAddArgs;
@@ -63,6 +68,7 @@ pub(crate) fn run(context: &Context<'_>, command: &PrincipalCommand) -> Result<E
             change(visit, "remove", &args.name, || RemovePrincipal {})
         }
         PrincipalCommand::SetRoles(args) => set_roles(visit, args),
+        PrincipalCommand::Attest(args) => attest(visit, args),
         PrincipalCommand::Passphrase(args) => passphrase(visit, args),
     })
 }
@@ -150,6 +156,21 @@ fn scope(args: &RoleArgs) -> Result<Scope, Problem> {
 fn set_roles(visit: &Visit<'_>, args: &SetRolesArgs) -> Result<Exit, Problem> {
     let roles = assignments(&args.roles)?;
     change(visit, "set the roles of", &args.name, || SetRoles { roles })
+}
+
+fn attest(visit: &Visit<'_>, args: &AttestArgs) -> Result<Exit, Problem> {
+    let users = args.uids.iter().map(|uid| Ok(Attestation::Uid(*uid)));
+    let certificates = args.certificates.iter().map(|file| certificate(file));
+    let attestations = users.chain(certificates).collect::<Result<_, _>>()?;
+    change(visit, "set the attestations of", &args.name, || SetAttestations { attestations })
+}
+
+/// The attestation of a certificate.
+fn certificate(file: &Path) -> Result<Attestation, Problem> {
+    let hash = kms_server::certificate_hash(file).map_err(|why| {
+        Problem::usage(format!("{} holds no certificate", file.display())).because(why)
+    });
+    hash.map(Attestation::Certificate)
 }
 
 /// Changes a principal.

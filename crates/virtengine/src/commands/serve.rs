@@ -31,12 +31,17 @@ use crate::exit::Exit;
 use crate::output;
 use crate::problem::Problem;
 use crate::problem::warn;
+use crate::sandbox::Sandbox;
 use crate::secrets;
 use crate::signer;
 use crate::visit;
 
 /// Where systemd puts what `LoadCredential=passphrase:…` names.
 const CREDENTIAL: &str = "passphrase";
+
+/// What the C library reads to find a host by its name.
+const NAMES_OF_HOSTS: [&str; 6] =
+    ["/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/host.conf", "/lib", "/usr/lib"];
 
 /// Runs the daemon until it is told to stop.
 ///
@@ -46,6 +51,9 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     umask(Mode::from_raw_mode(0o077));
     journal::begin(form(args), args.log_requests);
     let settings = settings(context, args)?;
+    for shortfall in sandbox(context, &settings).enter() {
+        journal::line(Level::Warning, &shortfall, &[]);
+    }
     let kms = visit::open_with(Options { stays: true, ..context.options()? }, context)?;
     check_development(&kms, &settings)?;
     unlock(context, &kms)?;
@@ -55,10 +63,11 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
         .on_reload(reload(context))
         .notifying(std::env::var_os("NOTIFY_SOCKET"));
     let signer = signer::start(&kms, &context.home, &context.loaded.config.validator)?;
-    let (signer, its) = (signer.map(Arc::new), std::sync::Weak::new());
-    let its = signer.as_ref().map_or(its, Arc::downgrade);
-    let server =
-        server.with_metrics(move || its.upgrade().map_or(String::new(), |s| signer::metrics(&s)));
+    let signer = Arc::new(signer);
+    let its = Arc::downgrade(&signer);
+    let server = server.with_metrics(move || {
+        its.upgrade().map(|signer| signer::metrics(&signer)).unwrap_or_default()
+    });
     announce(context, &unix, &server)?;
     server.run()?;
     drop(signer); // hangs up, and waits for a signature that is being made
@@ -67,6 +76,27 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     }
     journal::line(Level::Info, "stopped", &[]);
     Ok(Exit::Ok)
+}
+
+/// What the daemon keeps: its home, its log, its socket; what it is configured with, to read again.
+fn sandbox(context: &Context<'_>, settings: &Settings) -> Sandbox {
+    let parent = |path: &Path| path.parent().map(Path::to_owned);
+    let mut writes = vec![context.home.clone(), context.audit_dir()];
+    writes.extend(settings.unix.as_deref().and_then(parent));
+    let mut reads: Vec<_> =
+        ["/etc/virtengine", "/etc/machine-id", "/proc/self"].map(PathBuf::from).into();
+    if !context.loaded.config.validator.is_empty() {
+        reads.extend(NAMES_OF_HOSTS.map(PathBuf::from)); // nodes may be named
+    }
+    if let Some(tls) = &settings.tls {
+        // Their directories: whoever renews a certificate puts a new file in place.
+        let files = [Some(&tls.certificate), Some(&tls.key), tls.client_ca.as_ref()];
+        reads.extend(files.into_iter().flatten().filter_map(|file| parent(file)));
+    }
+    reads.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
+    reads.extend(context.global.passphrase_file.clone());
+    reads.extend(std::env::var_os("VIRTENGINE_PASSPHRASE_FILE").map(PathBuf::from));
+    Sandbox { writes, reads, starts_programs: false }
 }
 
 fn form(args: &ServeArgs) -> Form {

@@ -19,5 +19,8 @@ mod policies;
 mod audit;
 mod secrets;
 mod dev;
+mod serving;
+mod daemon;
+mod daemon_tls;
 mod damage;
 mod streams;
