@@ -20,6 +20,7 @@ mod audit;
 mod secrets;
 mod dev;
 mod serving;
+mod validator;
 mod daemon;
 mod daemon_tls;
 mod damage;
