@@ -24,4 +24,5 @@ pub mod access;
 pub mod lifecycle;
 pub mod compromise;
 pub mod storage;
+pub mod multisig;
 pub mod manager;

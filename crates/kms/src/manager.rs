@@ -2,13 +2,15 @@
 //!
 //! The only module that composes stages. It owns the home: its lock, its log, its store, its keys.
 //! The specification's managers are its faces, always for a caller: [`KeyManager`] itself,
-//! [`KeyLifecycleManager`], [`AccessManager`], [`AuditManager`].
+//! [`KeyLifecycleManager`], [`AccessManager`], [`MultiSigManager`], [`AuditManager`].
 
 mod error;
 mod answer;
 mod options;
 mod table;
+mod orders;
 mod way;
+mod approvals;
 mod home;
 mod rotation;
 mod keys;
@@ -16,6 +18,8 @@ mod signing;
 mod moves;
 mod policies;
 mod people;
+mod multisig;
+mod rules;
 mod log;
 mod session;
 mod open;
@@ -38,6 +42,8 @@ use crate::durable::HomeLock;
 use crate::key::KeyId;
 use crate::key::StorageName;
 use crate::lifecycle::Policies;
+use crate::multisig::ApprovalRule;
+use crate::multisig::Turn;
 use crate::storage::FileStorage;
 use crate::storage::KeyStorage;
 use crate::storage::Keystore;
@@ -49,6 +55,7 @@ use crate::manager::home::Layout;
 use crate::manager::table::KeyTable;
 use crate::manager::table::Naming;
 
+pub use approvals::Awaited;
 pub use error::Error;
 pub use error::ErrorKind;
 pub use error::Fault;
@@ -57,6 +64,11 @@ pub use home::Initialized;
 pub use log::AuditManager;
 pub use log::KeyOperation;
 pub use moves::KeyLifecycleManager;
+pub use multisig::Completed;
+pub use multisig::MultiSigManager;
+pub use multisig::NewRule;
+pub use multisig::OperationView;
+pub use multisig::Page;
 pub use open::Notice;
 pub use options::Caller;
 pub use options::Client;
@@ -84,6 +96,9 @@ pub struct KeyManager {
     access: AccessController,
     policies: RwLock<Arc<Policies>>,
     changing_policies: Mutex<()>,
+    /// The approval rules, by name.
+    rules: RwLock<Arc<Vec<ApprovalRule>>>,
+    multisig: Turn,
     keys: KeyTable,
     naming: Mutex<Naming>,
     keystore: Arc<Keystore>,
@@ -108,6 +123,11 @@ impl KeyManager {
     /// The specification's `AccessController`, for `caller`.
     pub fn access<'a>(&'a self, caller: &'a Caller) -> AccessManager<'a> {
         AccessManager { kms: self, caller }
+    }
+
+    /// The specification's `MultiSigManager`, for `caller`.
+    pub fn multisig<'a>(&'a self, caller: &'a Caller) -> MultiSigManager<'a> {
+        MultiSigManager { kms: self, caller }
     }
 
     /// The specification's `AuditLogger`, for `caller`.

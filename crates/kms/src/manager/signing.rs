@@ -8,7 +8,9 @@ use crate::audit::Pending;
 use crate::compromise;
 use crate::key::KeyId;
 use crate::key::KeyRef;
+use crate::key::ManagedKey;
 use crate::key::Prehash;
+use crate::key::PublicKey;
 use crate::key::Scheme;
 use crate::key::Signature;
 use crate::lifecycle;
@@ -18,8 +20,13 @@ use crate::manager::Caller;
 use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::Refused;
+use crate::manager::orders::Order;
 use crate::manager::way::Way;
 use crate::manager::way::text;
+use crate::multisig::ActKind;
+use crate::multisig::DOMAIN;
+use crate::multisig::Form;
+use crate::multisig::MultiSigKey;
 use crate::storage;
 
 /// The longest message that is signed or verified in one piece, in bytes: 16 MiB.
@@ -71,9 +78,9 @@ impl KeyManager {
         }
     }
 
-    fn use_key(
-        &self,
-        way: &mut Way<'_>,
+    fn use_key<'k>(
+        &'k self,
+        way: &mut Way<'k>,
         key: &KeyRef,
         message: &[u8],
         scheme: Scheme,
@@ -86,8 +93,14 @@ impl KeyManager {
             Prehash::Sha256 | Prehash::Keccak256 => Permission::KeySign,
         };
         let grant = way.authorize_key(permission, &record)?;
+        self.check_no_approval(&record, message, scheme)?;
         let what = Sign { key: &record, message, scheme };
         let admitted = lifecycle::admit_sign(grant, what, way.now)?;
+        if self.is_guarded(ActKind::Sign, &record) {
+            let order = Order::sign(record.id, message, scheme);
+            let permit = self.standing(way, &order, Some(&record))?.permit(way)?;
+            way.spend_before(permit)?;
+        }
         let cleared = compromise::observe(admitted);
         let storage = self.storage(&record.storage)?;
         let unreleased = storage::sign(storage, cleared, |signature| {
@@ -98,6 +111,35 @@ impl KeyManager {
             (Signed { key_id: record.id, signature }, draft)
         })?;
         Ok(self.audit.release(unreleased)?)
+    }
+
+    /// Refuses to sign an approval as if it were any message: who may use a key for approving is
+    /// for [`crate::manager::MultiSigManager::sign`] to say. A digest could be one of an approval,
+    /// so a key that approves signs none.
+    fn check_no_approval(
+        &self,
+        key: &ManagedKey,
+        message: &[u8],
+        scheme: Scheme,
+    ) -> Result<(), Error> {
+        let digest = match scheme.prehash {
+            Prehash::Prehashed => true,
+            Prehash::Sha256 | Prehash::Keccak256 => false,
+        };
+        if message.starts_with(DOMAIN.as_bytes()) || (digest && self.approves(&key.public_key)?) {
+            return Err(Refused::SignsApproval(key.label.clone()).into());
+        }
+        Ok(())
+    }
+
+    /// Whether a key is one of a signer of approvals.
+    fn approves(&self, public_key: &PublicKey) -> Result<bool, Error> {
+        let mut approves = false;
+        self.store.for_each(|key: MultiSigKey| {
+            let signs = key.signers.iter().any(|signer| signer.public_key == *public_key);
+            approves |= key.form == Form::Approval && signs;
+        })?;
+        Ok(approves)
     }
 
     /// Verifies a signature of `key` over `message`; a signature that does not fit is an answer
@@ -140,7 +182,7 @@ fn check_length(message: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-fn sha256_hex(bytes: &[u8]) -> String {
+pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
     let mut text = vec![0; 64];
     let digest = digest::digest(&digest::SHA256, bytes);
     hex::encode_to_slice(digest, &mut text).expect("32 bytes are 64 digits");

@@ -9,13 +9,15 @@ use std::fs;
 use std::path::Path;
 
 /// Which parts of which other stages a stage may name. Only `manager` composes stages.
-const STAGES: [(&str, &[&str]); 5] = [
+const STAGES: [(&str, &[&str]); 6] = [
     ("audit", &[]),
     ("access", &[]),
     ("lifecycle", &["access::Grant"]),
     ("compromise", &["lifecycle"]),
     // What was cleared is one of the uses; what was made is sealed with its record.
     ("storage", &["compromise", "lifecycle::uses", "audit::Draft", "audit::Unreleased"]),
+    // Rules are for keys in a scope; signatures are verified where all are.
+    ("multisig", &["access::Scope", "storage::verify"]),
 ];
 
 /// The one module that may name several stages.
