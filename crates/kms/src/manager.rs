@@ -65,6 +65,7 @@ pub use log::AuditManager;
 pub use log::KeyOperation;
 pub use moves::KeyLifecycleManager;
 pub use multisig::Completed;
+pub use multisig::Listed;
 pub use multisig::MultiSigManager;
 pub use multisig::NewRule;
 pub use multisig::OperationView;
