@@ -20,4 +20,5 @@ mod audit;
 mod secrets;
 mod dev;
 mod damage;
+mod multisig;
 mod streams;
