@@ -21,4 +21,5 @@ mod secrets;
 mod dev;
 mod damage;
 mod multisig;
+mod cosmjs;
 mod streams;
