@@ -5,6 +5,7 @@
 
 mod argon2;
 mod home100k;
+mod multisig;
 mod sign;
 mod verify;
 
@@ -49,7 +50,7 @@ impl Row {
             println!("{line}");
         } else {
             println!(
-                "{:<13} {:<10} x{:<3} {:>8.3} of {:<22} {:>12.1} against {:>12.1} {}",
+                "{:<16} {:<11} x{:<3} {:>8.3} of {:<22} {:>12.1} against {:>12.1} {}",
                 self.bench,
                 self.algorithm,
                 self.concurrency,
@@ -65,11 +66,12 @@ impl Row {
 
 type Bench = fn(&mut dyn FnMut(Row)) -> Outcome;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("sign-inproc", sign::run),
     ("audit-verify", verify::run),
     ("home-100k", home100k::run),
     ("argon2", argon2::run),
+    ("multisig-pending", multisig::run),
 ];
 
 /// Runs the benchmarks named (all, if none is).

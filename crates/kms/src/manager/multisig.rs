@@ -331,6 +331,10 @@ impl MultiSigManager<'_> {
             }
             let _turn = self.kms.multisig.take();
             let found = self.kms.multisig_operation(operation)?;
+            if matches!(self.tally(way, (&key, &found)).state, OperationState::Complete) {
+                // Somebody else has just completed it: the same for both.
+                return Ok(Next::Done(Box::new(completed(&key, found, &message)?)));
+            }
             let circumstances = Circumstances::new(self.kms, way.now);
             let by = way.who.principal().to_string();
             let done = multisig::complete((&key, &found, &message), &by, &circumstances.present());

@@ -7,6 +7,7 @@ mod attacks;
 mod home;
 mod invariants;
 mod layers;
+mod multisig;
 mod people;
 mod regressions;
 mod way;

@@ -79,7 +79,7 @@ fn same_key_and_signature_written_differently_count_once() {
     let low = EcdsaSignature::from_bytes(&made.to_bytes()).unwrap();
     let high = k256::ecdsa::Signature::from_scalars(made.r().to_bytes(), {
         let negated = -*made.s();
-        k256::Scalar::from(negated).to_bytes()
+        negated.to_bytes()
     });
     let high = EcdsaSignature::from_bytes(&high.unwrap().to_bytes()).unwrap();
     let forms = [low.as_bytes().to_vec(), low.to_der(), high.as_bytes().to_vec(), high.to_der()];
