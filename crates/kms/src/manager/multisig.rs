@@ -478,7 +478,8 @@ impl MultiSigManager<'_> {
             self.note(way, &added);
             if let Some(collected) = added.signatures.last() {
                 way.note("signer", collected.signer.as_str());
-                way.note("signature_sha256", sha256_hex(collected.signature.as_bytes()));
+                let bytes = hex::decode(&collected.signature).unwrap_or_default();
+                way.note("signature_sha256", sha256_hex(&bytes));
             }
             way.commit("add signature", |tx| tx.put(&added))?;
         }

@@ -32,6 +32,7 @@ use crate::cli::multisig::MultisigCommand;
 use crate::cli::multisig::ShowArgs;
 use crate::cli::multisig::SignArgs;
 use crate::cli::multisig::VerifyArgs;
+pub(crate) use crate::commands::multisig::make::account;
 use crate::commands::multisig::make::public_key;
 use crate::commands::multisig::shown::KeyShown;
 use crate::commands::multisig::shown::OperationShown;

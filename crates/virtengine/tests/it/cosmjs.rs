@@ -44,6 +44,11 @@ fn cosmjs_has_the_same_account_and_accepts_what_its_members_signed() {
     let of = json!({"ask": "prepare", "members": turned, "threshold": 2, "nosort": true});
     assert_eq!(unsorted["address"], ask(&cosmjs, &of)["address"]);
 
+    // As Cosmos SDK's command makes it; the same account under another name.
+    let add = ["keys", "add", "again", "--multisig", "ann,ben,cem", "--multisig-threshold", "2"];
+    let again = home.json(&add);
+    assert_eq!((&again["type"], &again["address"]), (&json!("multi"), &created["address"]));
+
     let bytes = STANDARD.decode(prepared["sign_bytes"].as_str().unwrap()).unwrap();
     let transaction = home.write("transaction.json", &bytes);
     let initiate = ["multisig", "initiate", "joint", "--in", &transaction, "--description", "rent"];

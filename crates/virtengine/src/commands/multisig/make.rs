@@ -17,6 +17,7 @@ use kms::multisig::NewMultiSigKey;
 use kms::multisig::Weight;
 use kms::time::Timestamp;
 
+use crate::cli::keys::AddArgs;
 use crate::cli::multisig::CreateArgs;
 use crate::cli::multisig::FormName;
 use crate::commands::multisig::shown::KeyShown;
@@ -27,6 +28,8 @@ use crate::visit::Visit;
 
 /// A public key file has at most so many bytes.
 const KEY_FILE_LIMIT: u64 = 16 * 1024;
+/// How long an operation waits where nobody says otherwise: a day.
+const DEFAULT_TIMEOUT_S: u64 = 24 * 3600;
 
 /// `multisig create`.
 ///
@@ -45,6 +48,47 @@ pub(crate) fn create(visit: &Visit<'_>, args: &CreateArgs) -> Result<Exit, Probl
     if sum.saturating_sub(greatest) < key.config.threshold && key.signers.len() > 1 {
         warn("without one of its signers this key can do nothing: it has no one to spare");
     }
+    let shown = KeyShown::of(&key);
+    visit.context.data(&shown, || shown.text())?;
+    Ok(Exit::Ok)
+}
+
+/// `keys add NAME --multisig`, as Cosmos SDK's command: a Cosmos account of keys of this home.
+///
+/// # Errors
+/// When a key is not here, or the account is refused.
+pub(crate) fn account(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
+    let mut signers = Vec::new();
+    for named in &args.multisig {
+        let key = visit.key(named)?;
+        let (label, public_key) = (key.label, key.public_key);
+        let weight = Weight::ONE;
+        signers.push(AuthorizedSigner {
+            label,
+            public_key,
+            weight,
+            expires_at: None,
+            order: None,
+            owner: None,
+        });
+    }
+    let would = || Ok(format!("make the account {} of {} keys", args.name, signers.len()));
+    if let Some(exit) = visit.rehearse(Permission::MultisigManage, would)? {
+        return Ok(exit);
+    }
+    let config = MultiSigConfig {
+        threshold: args.multisig_threshold,
+        total_signers: u32::try_from(signers.len()).unwrap_or(u32::MAX),
+        timeout_s: DEFAULT_TIMEOUT_S,
+        allow_partial_sig: false,
+        require_ordered: false,
+    };
+    let description = args.name.as_str().parse();
+    let description = description.map_err(|_| Problem::usage("the name is no description"))?;
+    let form = Form::Cosmos { sorted: !args.nosort };
+    let label = args.name.clone();
+    let wanted = NewMultiSigKey { label, description, form, config, signers };
+    let key = visit.kms.multisig(visit.caller).create_multisig_key(wanted)?;
     let shown = KeyShown::of(&key);
     visit.context.data(&shown, || shown.text())?;
     Ok(Exit::Ok)

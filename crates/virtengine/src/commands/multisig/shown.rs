@@ -19,6 +19,8 @@ use crate::output::text::Table;
 pub(crate) struct KeyShown {
     id: String,
     name: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
     description: String,
     form: &'static str,
     threshold: u64,
@@ -73,6 +75,7 @@ impl KeyShown {
         Self {
             id: key.id.to_string(),
             name: key.label.to_string(),
+            kind: "multi",
             description: key.description.to_string(),
             form: key.form.name(),
             threshold: key.config.threshold,
