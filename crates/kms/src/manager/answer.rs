@@ -203,6 +203,7 @@ fn multisig(refusal: &MultiSigRefusal) -> (&'static str, ErrorKind) {
         }
         M::Over { .. } => ("multisig_over", ErrorKind::Conflict),
         M::SameTransaction(_) => ("transaction_exists", ErrorKind::Conflict),
+        M::RuleChanged(_) => ("rule_changed", ErrorKind::Conflict),
         M::OtherAct(_) => ("act_invalid", ErrorKind::Usage),
     }
 }

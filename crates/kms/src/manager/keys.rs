@@ -218,14 +218,14 @@ impl KeyManager {
             let current = way.find(&KeyRef::Label(named))?.read().clone();
             self.may_rename(way, &current, label)?;
             lifecycle::admit_operation(&current, KeyOperation::Rename, way.now)?;
-            let order = Order::RenameKey { key: current.id, to: label.clone() };
-            let permit = self.standing(way, &order, Some(&current))?.permit(way)?;
-            way.spend(permit);
             way.note("from", current.label.as_str());
             way.note("to", label.as_str());
             let mut lineage = self.keys.lineage(&current.label);
             lineage.sort_by_key(|slot| slot.read().id); // one order for all, so none waits for ever
             let mut guards: Vec<_> = lineage.iter().map(|slot| slot.write()).collect();
+            let order = Order::RenameKey { key: current.id, to: label.clone() };
+            let permit = self.standing(way, &order, Some(&current))?.permit(way)?;
+            way.spend(permit);
             let renamed: Vec<ManagedKey> = guards
                 .iter()
                 .map(|record| ManagedKey { label: label.clone(), ..ManagedKey::clone(record) })

@@ -30,6 +30,7 @@ use crate::manager::way::text;
 use crate::multisig;
 use crate::multisig::Act;
 use crate::multisig::ActKind;
+use crate::multisig::ApprovalRule;
 use crate::multisig::Claim;
 use crate::multisig::Evidence;
 use crate::multisig::Form;
@@ -320,7 +321,12 @@ impl MultiSigManager<'_> {
             if matches!(self.tally(way, (&key, &found)).state, OperationState::Complete) {
                 return Ok(Next::Done(Box::new(completed(&key, found, &message)?)));
             }
-            if found.act.is_some() {
+            if let Some(asked) = &found.rule {
+                let stands =
+                    |rule: &ApprovalRule| rule.name == asked.name && rule.version == asked.version;
+                if !self.kms.rules().iter().any(stands) {
+                    return Err(Refusal::RuleChanged(operation).into());
+                }
                 let circumstances = Circumstances::new(self.kms, way.now);
                 let by = way.who.principal().to_string();
                 // Decided again where it is carried out; here for a plain answer.

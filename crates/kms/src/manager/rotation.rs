@@ -93,7 +93,7 @@ impl KeyManager {
                 }
                 .into());
             }
-            let permit = standing.permit(way)?;
+            drop(standing.permit(way)?); // asked for now; taken below, behind the key's lock
             way.intend()?;
             // 2. The successor's private half. A crash here leaves an orphaned key file.
             let id = self.next_key_id()?;
@@ -106,10 +106,15 @@ impl KeyManager {
             let _lineage = self.keys.keep_lineages();
             let mut old = slot.write();
             _ = way.authorize_key(Permission::KeyRotate, &old)?;
-            if let Err(refusal) = lifecycle::may_rotate(&old, way.now) {
-                self.discard(successor_of(&old, id, public_key, way.now))?;
-                return Err(refusal.into());
-            }
+            let may = lifecycle::may_rotate(&old, way.now).map_err(Error::from);
+            let standing = may.and_then(|()| self.standing(way, &order, Some(&old)));
+            let permit = match standing.and_then(|standing| standing.permit(way)) {
+                Ok(permit) => permit,
+                Err(refusal) => {
+                    self.discard(successor_of(&old, id, public_key, way.now))?;
+                    return Err(refusal);
+                }
+            };
             let consensus = old.purpose == Purpose::Consensus;
             let by = way.who.principal().to_string();
             let context = Context { now: way.now, by: &by, approved_by, reason, policy: &policy };

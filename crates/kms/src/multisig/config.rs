@@ -18,6 +18,9 @@ const WEIGHT: u32 = 1_000_000;
 /// The shortest and the longest time an operation waits, in seconds: a minute, and 366 days.
 pub(crate) const TIMEOUT_S: std::ops::RangeInclusive<u64> = 60..=366 * 86_400;
 
+/// What a statement says where there is no rule, and nobody who does not count.
+pub(crate) const NOBODY: &str = "none";
+
 /// How much a signer counts: 1 to 1,000,000.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]
@@ -170,6 +173,9 @@ pub enum InvalidConfig {
     /// A key that signs nothing but votes.
     #[error("signer {0} has a key for consensus, which signs votes and proposals only")]
     Consensus(Label),
+    /// What statements say where nobody is meant.
+    #[error("a signer cannot be called {0}")]
+    Reserved(Label),
     /// An owner that cannot be the id of a principal.
     #[error("owner of signer {0} is no id of a principal")]
     Owner(Label),
@@ -214,6 +220,10 @@ fn check_signer(
     let (label, key) = (&signer.label, &signer.public_key);
     PublicKey::validated(key.algorithm(), key.as_bytes())
         .map_err(|invalid| InvalidConfig::PublicKey(label.clone(), invalid))?;
+    // SPEC: a statement says `without: none` where everyone counts.
+    if label.folded() == NOBODY {
+        return Err(InvalidConfig::Reserved(label.clone()));
+    }
     if signer.order.is_some() != config.require_ordered {
         return Err(InvalidConfig::Order(label.clone()));
     }

@@ -132,6 +132,9 @@ pub enum Refusal {
     /// The same transaction is being signed already.
     #[error("operation {0} is over the same transaction; its signatures would be the same")]
     SameTransaction(OperationId),
+    /// The rule is another by now, or gone.
+    #[error("the rule that asked for {0} was changed or removed; run what it approves again")]
+    RuleChanged(OperationId),
     /// What is approved is carried out, not completed by itself.
     #[error("operation {0} approves something else than what is to be done")]
     OtherAct(OperationId),

@@ -21,6 +21,7 @@ use std::fmt::Write;
 use crate::multisig::Form;
 use crate::multisig::MultiSigKey;
 use crate::multisig::Operation;
+use crate::multisig::config::NOBODY;
 use crate::multisig::key::sha256;
 
 /// The first line of every statement. A key signs what begins so by way of an operation only.
@@ -28,7 +29,7 @@ pub const DOMAIN: &str = "virtengine multisig approval v1\n";
 
 /// The text that a signer of an approval signs.
 pub fn statement(key: &MultiSigKey, operation: &Operation) -> String {
-    let none = || "none".to_owned();
+    let none = || NOBODY.to_owned();
     let rule = operation.rule.as_ref().map(|rule| format!("{} v{}", rule.name, rule.version));
     let mut text = String::from(DOMAIN);
     for (name, value) in [

@@ -166,6 +166,8 @@ fn configurations_that_contradict_themselves_are_refused() {
     assert_eq!(refused(&|wanted| wanted.config.require_ordered = true), place);
     let owner = InvalidConfig::Owner(label("CTO"));
     assert_eq!(refused(&|wanted| wanted.signers[1].owner = Some("a\nb".into())), owner);
+    let reserved = InvalidConfig::Reserved(label("None"));
+    assert_eq!(refused(&|wanted| wanted.signers[1].label = label("None")), reserved);
     assert_eq!(refused(&|wanted| wanted.signers.clear()), InvalidConfig::Signers(0));
     let small_order = PublicKey::new(Algorithm::Ed25519, &[0; 32]).unwrap();
     assert!(matches!(

@@ -203,6 +203,7 @@ fn approval_is_for_exactly_what_was_asked_under_the_rule_as_it_was() {
     let change = waits(guarded.rule("r", &[ActKind::Sign, ActKind::Destroy]));
     guarded.approve(change, &["ann", "ben"]);
     assert_eq!(guarded.rule("r", &[ActKind::Sign, ActKind::Destroy]).unwrap().version, 2);
+    assert_eq!(guarded.complete(operation).unwrap_err().code(), "rule_changed");
     let under_the_new = waits(sign("k", b"pay 1"));
     assert_ne!(under_the_new, operation);
     guarded.approve(under_the_new, &["ben", "cem"]);
@@ -228,6 +229,27 @@ fn of_many_who_carry_out_one_approval_one_does() {
             tries.into_iter().map(|one| one.join().unwrap()).sum()
         });
         assert_eq!(done, 1, "round {round}");
+    }
+}
+
+// A key's lock comes before the turn of approvals, everywhere: else these would wait for ever.
+#[test]
+fn guarded_moves_and_uses_do_not_wait_for_each_other() {
+    let guarded = Guarded::new();
+    let (kms, admin) = (&guarded.kms, &guarded.admin);
+    make(kms, admin, "k");
+    guarded.rule("r", &[ActKind::Sign, ActKind::Rotate]).unwrap();
+    let why = because("yearly");
+    for round in 0..4_u8 {
+        let rotate = || kms.rotate_key(admin, &named("k"), &why);
+        let operation = waits(rotate());
+        guarded.approve(operation, &["ann", "ben"]);
+        let sign = || kms.sign(admin, &named("k"), &[round], Scheme::default());
+        std::thread::scope(|scope| {
+            let signing = scope.spawn(|| (0..40).filter(|_| sign().is_ok()).count());
+            rotate().unwrap();
+            assert_eq!(signing.join().unwrap(), 0, "nothing is signed without an approval");
+        });
     }
 }
 
