@@ -46,6 +46,7 @@ use crate::multisig::OperationState;
 use crate::multisig::Refusal;
 use crate::multisig::Reminder;
 use crate::multisig::SignerRef;
+use crate::multisig::Subject;
 use crate::multisig::Tally;
 use crate::storage;
 
@@ -599,13 +600,19 @@ pub(crate) fn completed(
 /// What a message is: an act of the product's own, or whatever it decodes to.
 fn described(message: &[u8]) -> Description {
     let Some(act) = Act::from_bytes(message) else { return transaction::describe(message) };
-    let mut lines = vec![("act".to_owned(), act.act.name().to_owned())];
-    let subject = serde_json::to_value(&act.subject).unwrap_or_default();
-    for (prefix, value) in [("", &subject), ("", &act.order)] {
-        for (name, value) in value.as_object().into_iter().flatten() {
-            let shown = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-            lines.push((format!("{prefix}{name}"), shown));
+    let line = |name: &str, value: String| (name.to_owned(), value);
+    let mut lines = vec![line("act", act.act.name().to_owned())];
+    match &act.subject {
+        Subject::Key { label, purpose, .. } => {
+            lines.push(line("of key", format!("{label}, for {purpose}")));
         }
+        Subject::Renamed { from, to, .. } => lines.push(line("of key", format!("{from} → {to}"))),
+        Subject::Rule(name) => lines.push(line("of rule", name.to_string())),
+        Subject::Home => {}
+    }
+    for (name, value) in act.order.as_object().into_iter().flatten() {
+        let shown = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+        lines.push(line(name, shown));
     }
     if let Some(Order::Sign { message, .. }) = Order::of(&act)
         && let Ok(bytes) = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, message)

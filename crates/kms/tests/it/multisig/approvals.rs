@@ -9,6 +9,7 @@ use kms::key::KeyState;
 use kms::key::Scheme;
 use kms::lifecycle::KeyLifecyclePolicy;
 use kms::manager::Completed;
+use kms::manager::ErrorKind;
 use kms::manager::NewRule;
 use kms::manager::Refused;
 use kms::multisig::ActKind;
@@ -313,12 +314,18 @@ fn approvals_survive_a_crash_and_are_still_spent_once() {
     set(&kms, &admin).unwrap();
     drop((kms, admin));
     let (kms, admin) = home.enter();
-    assert_ne!(waits(set(&kms, &admin)), operation);
+    let late = waits(set(&kms, &admin));
+    assert_ne!(late, operation);
     // Time ends what nobody approved, and says so on record when the home is opened.
     drop((kms, admin));
     home.clock().advance_seconds(25 * 3600);
     let (kms, admin) = home.enter();
     assert!(kms.multisig(&admin).list_operations(true, "", 9).unwrap().operations.is_empty());
+    // SPEC: "Multi-Sig Timeout".
+    let refused = kms.multisig(&admin).complete_operation(late).unwrap_err();
+    assert_eq!((refused.code(), refused.kind()), ("multisig_expired", ErrorKind::Threshold));
+    assert!(refused.to_string().starts_with("operation timed out waiting for signatures"));
+    assert!(refused.to_string().ends_with("signed: nobody; missing: ann, ben, cem"), "{refused}");
     let expired = |event: &kms::audit::AuditEvent| event.operation.as_deref() == Some("expire");
     assert_eq!(records(&home).iter().filter(|event| expired(event)).count(), 1);
 }
