@@ -22,6 +22,8 @@ pub use amino::InvalidAmino;
 pub const LIMIT: usize = 1 << 20;
 /// The longest text of one line.
 const TEXT: usize = 512;
+/// The longest name of one, in characters.
+const NAME: usize = 64;
 /// The most lines.
 const LINES: usize = 256;
 
@@ -69,7 +71,11 @@ struct Lines(Vec<(String, String)>);
 
 impl Lines {
     fn add(&mut self, name: impl Into<String>, value: impl Into<String>) {
-        let (name, mut value) = (name.into(), value.into());
+        let (mut name, mut value) = (name.into(), value.into());
+        if let Some((end, _)) = name.char_indices().nth(NAME) {
+            name.truncate(end); // names come from outside, too
+            name.push('…');
+        }
         match self.0.len() {
             LINES.. => return,
             last if last == LINES - 1 => {
@@ -101,6 +107,10 @@ fn hex(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample;
+
     use super::*;
 
     #[test]
@@ -114,6 +124,31 @@ mod tests {
             assert!(!describe(bytes).lines.iter().any(|(_, value)| value.contains('\u{1b}')));
         }
         assert_eq!(describe(&vec![b'{'; LIMIT + 1]).lines.len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_it_is_it_is_described_within_limits(
+            bytes in prop_oneof![
+                vec(any::<u8>(), 0..400),
+                // What begins like something known goes further.
+                (sample::select(&[0x0a_u8, 0x01, 0x02, 0xc9, 0xf8, b'{'][..]), vec(any::<u8>(), 0..400))
+                    .prop_map(|(first, rest)| [&[first], &rest[..]].concat()),
+            ],
+        ) {
+            let described = describe(&bytes);
+            prop_assert!(described.lines.len() <= LINES);
+            for (name, value) in described.lines {
+                prop_assert!(name.chars().count() <= NAME + 1 && value.len() <= TEXT);
+            }
+        }
+    }
+
+    #[test]
+    fn long_names_are_cut() {
+        let mut lines = Lines::default();
+        lines.add("é".repeat(65), "x");
+        assert_eq!(lines.0[0].0, format!("{}…", "é".repeat(64)));
     }
 
     #[test]
