@@ -220,6 +220,27 @@ mod tests {
         assert_eq!(LegacyAminoPubKey::new(1, vec![other]), refused);
     }
 
+    // The public keys of testdata/cosmos/accounts.json; the addresses by CosmJS 0.33 and an amino
+    // encoder written apart.
+    #[test]
+    fn address_is_the_one_cosmjs_has() {
+        use crate::address::AddressKind;
+        let text = include_str!("../testdata/cosmos/accounts.json");
+        let accounts: Vec<serde_json::Value> = serde_json::from_str(text).unwrap();
+        let public = |account: &serde_json::Value| {
+            let bytes = hex::decode(account["public"].as_str().unwrap()).unwrap();
+            PublicKey::validated(Algorithm::Secp256k1, &bytes).unwrap()
+        };
+        let members: Vec<PublicKey> = accounts.iter().map(public).collect();
+        let shown = |account: LegacyAminoPubKey| {
+            account.address().to_bech32(&"cosmos".parse().unwrap(), AddressKind::Account)
+        };
+        let sorted = LegacyAminoPubKey::sorted(2, members.clone()).unwrap();
+        assert_eq!(shown(sorted), "cosmos1zefvq6z9h3ewkpfnfdutzttdpn4xacjy54kzrk");
+        let given = LegacyAminoPubKey::new(2, members).unwrap();
+        assert_eq!(shown(given), "cosmos1r2la8hrktfn3280rk5a47de7g9cc9ln4rj8sez");
+    }
+
     #[test]
     fn order_of_the_members_is_part_of_the_address_unless_sorted() {
         let [a, b] = [key(1), key(2)];
