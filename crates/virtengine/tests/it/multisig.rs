@@ -118,6 +118,13 @@ fn weighted_approval_is_collected_completed_and_verified_by_openssl() {
     let signed = add("CEO", &ceo).expect(0).json();
     assert_eq!((&signed["weight"], &signed["state"]), (&json!(2), &json!("pending")));
     assert_eq!(add("CEO", &ceo).expect(4).problem()["code"], "signature_exists");
+    // Nor written in another way: hex of either case, and the key in place of the name.
+    let bytes = std::fs::read(&ceo).unwrap();
+    let key = home.file_name("CEO.pem");
+    for (signer, text) in [("ceo", hex::encode_upper(&bytes)), (&key, hex::encode(&bytes))] {
+        let again = ["multisig", "add-signature", &id, "--signer", signer, "--signature", &text];
+        assert_eq!(home.refused(&again, 4)["code"], "signature_exists");
+    }
     assert_eq!(add("CTO", &ceo).expect(8).problem()["code"], "signature_invalid");
     let short = home.refused(&["multisig", "complete", &id], 9);
     assert_eq!(short["code"], "threshold_not_met");

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use kms::access::Assignment;
 use kms::access::PermissionSet;
+use kms::access::PrincipalKind;
 use kms::access::Scope;
 use kms::key::KeyState;
 use kms::key::Scheme;
 use kms::lifecycle::KeyLifecyclePolicy;
 use kms::manager::Completed;
 use kms::manager::ErrorKind;
+use kms::manager::NewPrincipal;
 use kms::manager::NewRule;
 use kms::manager::Refused;
 use kms::multisig::ActKind;
@@ -102,8 +104,17 @@ fn every_guarded_act_waits_and_is_carried_out_with_its_approval() {
     }
     let new = kms::manager::NewKey { activate: false, ..crate::home::new_key(Algorithm::Ed25519) };
     kms.generate_key(admin, &label("g"), new).unwrap();
+    make(kms, admin, "h");
+    add_principal(kms, admin, ("dan", "auditor"));
+    access.disable("dan").unwrap();
     guarded.rule("all", &ActKind::ALL).unwrap();
 
+    let newcomer = || NewPrincipal {
+        name: "eve".parse().unwrap(),
+        kind: PrincipalKind::User,
+        assignments: vec![Assignment::everywhere("signer".parse().unwrap())],
+        slot: Some(false),
+    };
     let viewer = || vec![Assignment::everywhere("auditor".parse().unwrap())];
     let policy = || KeyLifecyclePolicy { name: label("short"), ..KeyLifecyclePolicy::standard() };
     let reads = PermissionSet::of(&[kms::access::Permission::KeyRead]);
@@ -121,6 +132,14 @@ fn every_guarded_act_waits_and_is_carried_out_with_its_approval() {
             "sign",
             Box::new(|| {
                 kms.sign(admin, &named("f"), b"m", Scheme::default()).map(|_| String::new())
+            }),
+        ),
+        ("successor", Box::new(|| moved(lifecycle.rotate_key(&named("f"), &named("h"), &why)))),
+        ("enable", Box::new(|| access.enable("dan").map(|_| String::new()))),
+        (
+            "principal",
+            Box::new(|| {
+                access.create_principal(newcomer(), &secret(PASSPHRASE)).map(|_| String::new())
             }),
         ),
         ("roles", Box::new(|| access.set_roles("ann", viewer()).map(|_| String::new()))),
@@ -143,6 +162,10 @@ fn every_guarded_act_waits_and_is_carried_out_with_its_approval() {
         guarded.approve(operation, &["ann"]);
         assert_eq!(waits(attempt()), operation, "{what}: one of two is not enough");
         guarded.approve(operation, &["cem"]);
+        if ["principal", "passphrase"].contains(what) {
+            // What takes a passphrase is carried out by whoever has it.
+            assert_eq!(guarded.complete(operation).unwrap_err().code(), "run_again", "{what}");
+        }
         let outcome = attempt();
         assert!(outcome.is_ok(), "{what}: {outcome:?}");
         let view = kms.multisig(admin).get_operation(operation).unwrap();
@@ -159,6 +182,61 @@ fn every_guarded_act_waits_and_is_carried_out_with_its_approval() {
     guarded.rule("all", &ActKind::ALL).unwrap();
     access.disable("ben").unwrap();
     lifecycle.suspend_key(&named("b"), &why).unwrap();
+}
+
+// A transaction for a joint account is signed with the key like any other.
+#[test]
+fn joint_account_is_no_way_round_an_approval_to_sign() {
+    let guarded = Guarded::new();
+    let (kms, admin) = (&guarded.kms, &guarded.admin);
+    let multisig = kms.multisig(admin);
+    let secp = |label: &str| {
+        let new = crate::home::new_key(Algorithm::Secp256k1);
+        kms.generate_key(admin, &label.parse().unwrap(), new).unwrap()
+    };
+    let key = secp("treasury");
+    guarded.rule("r", &[ActKind::Sign]).unwrap();
+    let member = AuthorizedSigner { public_key: key.public_key, ..signer("treasury", 1, None) };
+    multisig
+        .create_multisig_key(NewMultiSigKey {
+            label: label("joint"),
+            description: "an account".parse().unwrap(),
+            form: Form::Cosmos { sorted: true },
+            config: MultiSigConfig {
+                threshold: 1,
+                total_signers: 1,
+                timeout_s: 3600,
+                allow_partial_sig: false,
+                require_ordered: false,
+            },
+            signers: vec![member],
+        })
+        .unwrap();
+    let document = br#"{"account_number":"7","chain_id":"c","fee":{"amount":[],"gas":"1"},"memo":"","msgs":[],"sequence":"0"}"#;
+    let begun = multisig.initiate_operation("joint", document, "pay".parse().unwrap()).unwrap();
+    let operation = waits(multisig.sign(begun.id, &named("treasury")));
+    guarded.approve(operation, &["ann", "ben"]);
+    let signed = multisig.sign(begun.id, &named("treasury")).unwrap();
+    assert_eq!(signed.tally.weight, 1);
+}
+
+// Invariant 3: a consensus key signs votes and proposals only, and so approves nothing.
+#[test]
+fn consensus_keys_are_no_signers() {
+    let guarded = Guarded::new();
+    let (kms, admin) = (&guarded.kms, &guarded.admin);
+    let new = kms::manager::NewKey {
+        purpose: kms::key::Purpose::Consensus,
+        ..crate::home::new_key(Algorithm::Ed25519)
+    };
+    let key = kms.generate_key(admin, &label("val"), new).unwrap();
+    let val = AuthorizedSigner { public_key: key.public_key, ..signer("val", 1, None) };
+    let refused = make_key(kms, admin, ("votes", 1), vec![val]).unwrap_err();
+    assert_eq!(refused.code(), "multisig_invalid");
+    let begun =
+        kms.multisig(admin).initiate_operation("board", b"m", "x".parse().unwrap()).unwrap();
+    let refused = kms.multisig(admin).sign(begun.id, &named("val")).unwrap_err();
+    assert_eq!(refused.code(), "not_a_signer");
 }
 
 // Semantics: state, policy and permission are looked at again when it is carried out.
