@@ -7,6 +7,7 @@ mod argon2;
 mod home100k;
 mod http;
 mod http_bare;
+mod multisig;
 mod sign;
 mod verify;
 
@@ -51,7 +52,7 @@ impl Row {
             println!("{line}");
         } else {
             println!(
-                "{:<13} {:<10} x{:<3} {:>8.3} of {:<22} {:>12.1} against {:>12.1} {}",
+                "{:<16} {:<11} x{:<3} {:>8.3} of {:<22} {:>12.1} against {:>12.1} {}",
                 self.bench,
                 self.algorithm,
                 self.concurrency,
@@ -73,6 +74,7 @@ const BENCHES: [(&str, Bench); 5] = [
     ("audit-verify", verify::run),
     ("home-100k", home100k::run),
     ("argon2", argon2::run),
+    ("multisig-pending", multisig::run),
 ];
 
 /// Runs the benchmarks named (all, if none is).

@@ -8,13 +8,15 @@ use crate::shell::step;
 use crate::shell::which;
 
 /// A program, the Debian package that brings it, and what it is for.
-const PROGRAMS: [(&str, &str, &str); 10] = [
+const PROGRAMS: [(&str, &str, &str); 12] = [
     ("openssl", "openssl", "another verifier of our signatures and key files"),
     ("ssh-keygen", "openssh-client", "another reader of our SSH public keys"),
     ("strace", "strace", "fails every system call in turn"),
     ("mkfs.ext4", "e2fsprogs", "a file system to cut the power of"),
     ("mkfs.xfs", "xfsprogs", "another one"),
     ("xfs_io", "xfsprogs", "the power cut (FS_IOC_SHUTDOWN)"),
+    ("node", "nodejs", "runs CosmJS, the other side of a multi-signature account"),
+    ("npm", "npm", "installs CosmJS"),
     ("argon2", "argon2", "the C reference of Argon2id"),
     ("curl", "curl", "another client of the daemon"),
     ("promtool", "prometheus", "checks the metrics and the alert rules"),

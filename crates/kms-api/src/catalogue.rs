@@ -68,6 +68,21 @@ pub fn every(visitor: &mut impl Visitor) {
     operations!(ListEvents, NamePrincipals, ReadHead, CheckpointAudit, ReportAudit, VerifyAudit);
     operations!(ShowStatus, Lock);
     operations!(
+        CreateMultiSigKey,
+        ListMultiSigKeys,
+        ShowMultiSigKey,
+        InitiateOperation,
+        ListOperations,
+        ShowOperation,
+        SignOperation,
+        AddSignature,
+        CompleteOperation,
+        CancelOperation,
+        ListRules,
+        SetRule,
+        RemoveRule,
+    );
+    operations!(
         ListConsensusStates,
         BeginConsensusState,
         ConfirmConsensusState,

@@ -13,6 +13,7 @@ use kms::key::KeyRef;
 use kms::key::Label;
 use kms::manager::Caller;
 use kms::manager::KeyManager;
+use kms::multisig::OperationId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use utoipa::ToSchema;
@@ -179,6 +180,24 @@ macro_rules! named {
     )+};
 }
 
+/// The name of an approval rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleName(pub Label);
+
+impl Display for RuleName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for RuleName {
+    type Err = <Label as FromStr>::Err;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
 named! {
     KeyRef = "key";
     PrincipalName = "principal";
@@ -186,6 +205,9 @@ named! {
     Label = "policy";
     SessionTag = "session";
     Permission = "permission";
+    String = "multisig";
+    OperationId = "operation";
+    RuleName = "rule";
 }
 
 fn parse<T: FromStr<Err: Display>>(text: &str) -> Result<T, InvalidTarget> {

@@ -76,7 +76,7 @@ struct AssignmentShape {
 #[schema(as = Scope)]
 #[serde(rename_all = "lowercase")]
 #[expect(dead_code, reason = "a schema and nothing else")]
-enum ScopeShape {
+pub(crate) enum ScopeShape {
     /// Everything.
     All,
     /// Keys that every list which is not empty holds.
@@ -87,7 +87,7 @@ enum ScopeShape {
 #[derive(Serialize, Deserialize, Default, ToSchema)]
 #[schema(as = Selection)]
 #[serde(default, deny_unknown_fields)]
-struct SelectionShape {
+pub(crate) struct SelectionShape {
     /// Ids.
     #[schema(value_type = Vec<KeyIdText>, max_items = 256)]
     keys: Vec<String>,

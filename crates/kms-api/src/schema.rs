@@ -7,6 +7,7 @@ use kms::audit::EventType;
 use kms::key::Algorithm;
 use kms::key::KeyState;
 use kms::key::Purpose;
+use kms::multisig::ActKind;
 use utoipa::PartialSchema;
 use utoipa::ToSchema;
 use utoipa::openapi::ObjectBuilder;
@@ -64,6 +65,7 @@ one_of! {
     StateName = "A state of a key.", KeyState::ALL.into_iter().map(KeyState::name).collect();
     PermissionName = "A permission.", Permission::ALL.into_iter().map(Permission::name).collect();
     EventName = "What a record tells of.", EventType::ALL.iter().map(|e| e.name()).collect();
+    ActName = "An act that can be made to wait for an approval.", ActKind::ALL.into_iter().map(|act| act.name()).collect();
     OriginName = "Where a private half came from.", vec!["generated", "imported", "registered"];
     KindName = "A person or a program.", vec!["user", "service"];
 }

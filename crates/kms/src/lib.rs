@@ -25,4 +25,5 @@ pub mod lifecycle;
 pub mod compromise;
 pub mod consensus;
 pub mod storage;
+pub mod multisig;
 pub mod manager;

@@ -2,14 +2,16 @@
 //!
 //! The only module that composes stages. It owns the home: its lock, its log, its store, its keys.
 //! The specification's managers are its faces, always for a caller: [`KeyManager`] itself,
-//! [`KeyLifecycleManager`], [`AccessManager`], [`AuditManager`].
+//! [`KeyLifecycleManager`], [`AccessManager`], [`MultiSigManager`], [`AuditManager`].
 
 mod error;
 mod answer;
 mod options;
 mod table;
+mod orders;
 mod way;
 mod flood;
+mod approvals;
 mod home;
 mod rotation;
 mod keys;
@@ -18,6 +20,9 @@ mod consensus;
 mod moves;
 mod policies;
 mod people;
+mod agreed;
+mod multisig;
+mod rules;
 mod log;
 mod session;
 mod open;
@@ -41,6 +46,8 @@ use crate::durable::HomeLock;
 use crate::key::KeyId;
 use crate::key::StorageName;
 use crate::lifecycle::Policies;
+use crate::multisig::ApprovalRule;
+use crate::multisig::Turn;
 use crate::storage::FileStorage;
 use crate::storage::KeyStorage;
 use crate::storage::Keystore;
@@ -53,6 +60,11 @@ use crate::manager::home::Layout;
 use crate::manager::table::KeyTable;
 use crate::manager::table::Naming;
 
+pub use agreed::Completed;
+pub use agreed::Listed;
+pub use agreed::OperationView;
+pub use agreed::Page;
+pub use approvals::Awaited;
 pub use consensus::ConsensusManager;
 pub use consensus::FloorStart;
 pub use consensus::FloorState;
@@ -66,6 +78,7 @@ pub use home::Initialized;
 pub use log::AuditManager;
 pub use log::KeyOperation;
 pub use moves::KeyLifecycleManager;
+pub use multisig::MultiSigManager;
 pub use open::Notice;
 pub use options::Caller;
 pub use options::Client;
@@ -76,6 +89,7 @@ pub use options::NewKey;
 pub use options::NewPrincipal;
 pub use options::Options;
 pub use people::AccessManager;
+pub use rules::NewRule;
 pub use signing::MESSAGE_LIMIT;
 pub use signing::Signed;
 pub use signing::UseCost;
@@ -95,6 +109,9 @@ pub struct KeyManager {
     access: AccessController,
     policies: RwLock<Arc<Policies>>,
     changing_policies: Mutex<()>,
+    /// The approval rules, by name.
+    rules: RwLock<Arc<Vec<ApprovalRule>>>,
+    multisig: Turn,
     keys: KeyTable,
     naming: Mutex<Naming>,
     keystore: Arc<Keystore>,
@@ -123,6 +140,11 @@ impl KeyManager {
     /// The specification's `AccessController`, for `caller`.
     pub fn access<'a>(&'a self, caller: &'a Caller) -> AccessManager<'a> {
         AccessManager { kms: self, caller }
+    }
+
+    /// The specification's `MultiSigManager`, for `caller`.
+    pub fn multisig<'a>(&'a self, caller: &'a Caller) -> MultiSigManager<'a> {
+        MultiSigManager { kms: self, caller }
     }
 
     /// The specification's `AuditLogger`, for `caller`.

@@ -161,6 +161,26 @@ impl Store {
         Ok(all)
     }
 
+    /// At most `limit` documents of a kind whose ids come after `after`, ordered by id. What it
+    /// costs does not depend on how many there are.
+    ///
+    /// # Errors
+    /// As [`Store::for_each`].
+    pub fn page<D: Document>(&self, after: &str, limit: u32) -> Result<Vec<D>, StoreError> {
+        let (inner, mut page) = (self.inner(), Vec::new());
+        rows::each(
+            &inner.connection,
+            &inner.seal,
+            (Table::Document, sql::PAGE),
+            &[&D::KIND, &after, &limit],
+            |row| {
+                page.push(row.document()?);
+                Ok(())
+            },
+        )?;
+        Ok(page)
+    }
+
     /// The document of that kind and id.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod global;
 pub(crate) mod keys;
+pub(crate) mod multisig;
 pub(crate) mod policy;
 pub(crate) mod sign;
 pub(crate) mod system;
@@ -19,6 +20,8 @@ use crate::cli::access::SessionCommand;
 use crate::cli::audit::AuditCommand;
 use crate::cli::global::Global;
 use crate::cli::keys::KeysCommand;
+use crate::cli::multisig::ApprovalCommand;
+use crate::cli::multisig::MultisigCommand;
 use crate::cli::policy::LifecycleCommand;
 use crate::cli::policy::PolicyCommand;
 use crate::cli::sign::SignArgs;
@@ -87,6 +90,12 @@ pub(crate) enum Command {
     /// Lifecycle policies: how long keys live
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Several parties authorize one thing, each with a signature
+    #[command(subcommand)]
+    Multisig(MultisigCommand),
+    /// Approval rules: what waits for whose approval
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
     /// The lives of all keys at a glance
     #[command(subcommand)]
     Lifecycle(LifecycleCommand),

@@ -1,5 +1,6 @@
 //! What the commands do: one file per group, each command one operation of the library.
 
+mod approval;
 mod audit;
 mod config;
 mod dev;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod login;
 mod manual;
 mod mfa;
+mod multisig;
 mod policy;
 mod principal;
 mod role;
@@ -23,6 +25,7 @@ mod comet;
 use crate::cli::Cli;
 use crate::cli::Command;
 use crate::cli::audit::AuditCommand;
+use crate::cli::multisig::MultisigCommand;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::Format;
@@ -52,6 +55,11 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
         Command::Sign(args) => sign::sign(&context()?, args),
         Command::Verify(args) => sign::verify(&context()?, args),
         Command::Policy(command) => policy::run(&context()?, command),
+        Command::Multisig(MultisigCommand::Verify(args)) => {
+            multisig::verify_anywhere(global, format, args)
+        }
+        Command::Multisig(command) => multisig::run(&context()?, command),
+        Command::Approval(command) => approval::run(&context()?, command),
         Command::Lifecycle(command) => lifecycle::run(&context()?, command),
         Command::Principal(command) => principal::run(&context()?, command),
         Command::Role(command) => role::run(&context()?, command),

@@ -18,6 +18,8 @@ pub(crate) enum Line {
     Made,
     /// `gone NAME`: the principal was removed.
     Gone(String),
+    /// `operation ID STATE`: the multi-signature operation exists and has come so far.
+    Operation(String, String),
 }
 
 impl Line {
@@ -30,6 +32,9 @@ impl Line {
             ["made"] => Some(Self::Made),
             ["leaving", name] => Some(Self::Leaving((*name).to_owned())),
             ["gone", name] => Some(Self::Gone((*name).to_owned())),
+            ["operation", id, state] => {
+                Some(Self::Operation((*id).to_owned(), (*state).to_owned()))
+            }
             _ => None,
         }
     }
@@ -46,6 +51,8 @@ pub(crate) struct Acknowledged {
     pub(crate) principals: BTreeSet<String>,
     /// The names of all principals removed.
     pub(crate) gone: BTreeSet<String>,
+    /// How far each multi-signature operation has come.
+    pub(crate) operations: BTreeMap<String, String>,
     /// The making of the home was begun and never acknowledged.
     pub(crate) unfinished: bool,
     /// How many lines this comes from.
@@ -62,6 +69,7 @@ impl Acknowledged {
             Line::Made => self.unfinished = false,
             Line::Leaving(name) => _ = self.principals.remove(&name),
             Line::Gone(name) => _ = self.gone.insert(name),
+            Line::Operation(id, state) => _ = self.operations.insert(id, state),
         }
     }
 }

@@ -46,12 +46,35 @@ pub(crate) fn check(home: &Path, known: &Acknowledged) -> Outcome<Vec<String>> {
     losses.extend(missing.map(|name| format!("principal {name} is missing")));
     let back = known.gone.iter().filter(|name| seen.has_principal(name));
     losses.extend(back.map(|name| format!("principal {name} is there again")));
+    check_operations(&kms, &caller, known, &mut losses);
     if let Err(error) = kms.close() {
         losses.push(format!("the home does not close: {error}"));
     }
     check_log(home, known, &seen, &mut losses)?;
     check_files(home, &seen, &mut losses)?;
     Ok(losses)
+}
+
+/// Each operation has come at least as far as was acknowledged.
+fn check_operations(
+    kms: &KeyManager,
+    caller: &Caller,
+    known: &Acknowledged,
+    losses: &mut Vec<String>,
+) {
+    let far =
+        |state: &str| ["pending", "threshold_met", "complete"].iter().position(|s| *s == state);
+    for (id, state) in &known.operations {
+        let found = id.parse().map_err(|error| format!("{error}")).and_then(|id| {
+            let found = kms.multisig(caller).get_operation(id);
+            found.map(|view| view.tally.state.name()).map_err(|error| error.to_string())
+        });
+        match found {
+            Ok(found) if far(found) >= far(state) && far(found).is_some() => {}
+            Ok(found) => losses.push(format!("operation {id} was {state}, is {found}")),
+            Err(error) => losses.push(format!("operation {id} was {state}: {error}")),
+        }
+    }
 }
 
 /// What a home says it holds.

@@ -28,6 +28,11 @@ use kms::manager::Mfa;
 use kms::manager::NewKey;
 use kms::manager::NewPrincipal;
 use kms::manager::Options;
+use kms::multisig::AuthorizedSigner;
+use kms::multisig::Form;
+use kms::multisig::MultiSigConfig;
+use kms::multisig::NewMultiSigKey;
+use kms::multisig::Weight;
 use kms_secret::SecretBytes;
 
 use crate::campaign::acknowledged::Line;
@@ -76,7 +81,7 @@ fn login(kms: &KeyManager, passphrase: &str) -> Result<Caller, Error> {
 }
 
 /// The operations that [`one`] knows; `KEPT` and `DOOMED` are keys that [`prepare`] made.
-pub(crate) const OPERATIONS: [&str; 10] = [
+pub(crate) const OPERATIONS: [&str; 11] = [
     INIT,
     "open",
     "create",
@@ -87,12 +92,14 @@ pub(crate) const OPERATIONS: [&str; 10] = [
     "principal",
     "remove",
     "passphrase",
+    "agree",
 ];
 /// The one operation that makes its home.
 pub(crate) const INIT: &str = "init";
 const KEPT: &str = "kept";
 const DOOMED: &str = "doomed";
 const OPERATOR: &str = "operator";
+const JOINT: &str = "joint";
 
 /// Makes what the operations of [`one`] need, and tells what is there.
 pub(crate) fn prepare(home: &Path) -> Result<Vec<Line>, Error> {
@@ -102,6 +109,7 @@ pub(crate) fn prepare(home: &Path) -> Result<Vec<Line>, Error> {
     let doomed = key(DOOMED);
     let doomed = kms.lifecycle(&caller).mark_compromised(&doomed, &reason())?;
     let operator = principal(&kms, &caller, OPERATOR)?;
+    make_joint(&kms, &caller, (JOINT, KEPT))?;
     kms.close()?;
     Ok(vec![kept, line_of(&doomed), operator])
 }
@@ -144,6 +152,7 @@ fn one(home: &Path, operation: &str) -> Result<(), Error> {
         "destroy" => say(&line_of(&lifecycle.destroy_now(&key(DOOMED), &reason())?)),
         "principal" => say(&principal(&kms, &caller, "bob")?),
         "remove" => remove(&kms, &caller, OPERATOR)?,
+        "agree" => agree(&kms, &caller, (JOINT, KEPT))?,
         "passphrase" => {
             let [old, new] = [PASSPHRASE, CHANGED].map(secret);
             kms.access(&caller).change_passphrase(&old, &new)?;
@@ -158,6 +167,7 @@ fn work(home: &Path, round: &str) -> Result<(), Error> {
     let closes = round.parse::<u64>().is_ok_and(|round| round % 8 == 7);
     let signer = format!("signer-{round}");
     say(&create(&kms, &caller, &signer)?);
+    make_joint(&kms, &caller, (&format!("joint-{round}"), &signer))?;
     let stop = AtomicBool::new(false);
     let failed = Mutex::new(None);
     std::thread::scope(|scope| {
@@ -216,6 +226,7 @@ fn change(
         if stop.load(Ordering::Relaxed) {
             break;
         }
+        agree(kms, caller, (&format!("joint-{round}"), &format!("signer-{round}")))?;
         let name = format!("k{round}-{turn}");
         say(&create(kms, caller, &name)?);
         let key = key(&name);
@@ -282,6 +293,49 @@ fn remove(kms: &KeyManager, caller: &Caller, name: &str) -> Result<(), Error> {
     Ok(())
 }
 
+/// Makes a multi-signature key of one signer, whose key is in the home.
+fn make_joint(
+    kms: &KeyManager,
+    caller: &Caller,
+    (name, signer): (&str, &str),
+) -> Result<(), Error> {
+    let signer = AuthorizedSigner {
+        label: signer.parse().expect("a label"),
+        public_key: kms.export_public_key(caller, &key(signer))?,
+        weight: Weight::ONE,
+        expires_at: None,
+        order: None,
+        owner: None,
+    };
+    let config = MultiSigConfig {
+        threshold: 1,
+        total_signers: 1,
+        timeout_s: 366 * 86_400,
+        allow_partial_sig: false,
+        require_ordered: false,
+    };
+    kms.multisig(caller).create_multisig_key(NewMultiSigKey {
+        label: name.parse().expect("a label"),
+        description: reason(),
+        form: Form::Approval,
+        config,
+        signers: vec![signer],
+    })?;
+    Ok(())
+}
+
+/// One operation from its beginning to its end, each step told.
+fn agree(kms: &KeyManager, caller: &Caller, (joint, signer): (&str, &str)) -> Result<(), Error> {
+    let multisig = kms.multisig(caller);
+    let begun = multisig.initiate_operation(joint, b"message", reason())?.id;
+    say(&Line::Operation(begun.to_string(), "pending".to_owned()));
+    let signed = multisig.sign(begun, &key(signer))?;
+    say(&Line::Operation(begun.to_string(), signed.tally.state.name().to_owned()));
+    multisig.complete_operation(begun)?;
+    say(&Line::Operation(begun.to_string(), "complete".to_owned()));
+    Ok(())
+}
+
 fn secret(text: &str) -> SecretBytes {
     SecretBytes::copy_from(text.as_bytes())
 }
@@ -298,6 +352,7 @@ fn written(line: &Line) -> String {
         Line::Principal(name) => format!("principal {name}"),
         Line::Leaving(name) => format!("leaving {name}"),
         Line::Gone(name) => format!("gone {name}"),
+        Line::Operation(id, state) => format!("operation {id} {state}"),
     }
 }
 

@@ -13,6 +13,9 @@ use crate::manager::Error;
 use crate::manager::ErrorKind;
 use crate::manager::Fault;
 use crate::manager::Refused;
+use crate::multisig::InvalidRule;
+use crate::multisig::OperationState;
+use crate::multisig::Refusal as MultiSigRefusal;
 use crate::storage;
 use crate::store::StoreError;
 
@@ -100,6 +103,14 @@ impl Refused {
             Self::HalfMade(_) => ("home_half_made", ErrorKind::Conflict),
             Self::MemoryEndsNow => ("memory_not_kept", ErrorKind::Usage),
             Self::MessageTooLong { .. } => ("message_too_long", ErrorKind::Usage),
+            Self::MultiSig(refusal) => multisig(refusal),
+            Self::MultiSigKey(_) => ("multisig_invalid", ErrorKind::Usage),
+            Self::Rule(rule) => approval_rule(rule),
+            Self::MultiSigNotFound(_) => ("multisig_not_found", ErrorKind::NotFound),
+            Self::MultiSigExists(_) => ("multisig_exists", ErrorKind::Conflict),
+            Self::ApprovalAwaited { .. } => ("approval_required", ErrorKind::Waiting),
+            Self::RunAgain(_) => ("run_again", ErrorKind::Usage),
+            Self::SignsApproval(_) => ("signs_approval", ErrorKind::Unsafe),
             Self::HomeExists(_) => ("home_exists", ErrorKind::Conflict),
             Self::NoHome(_) => ("no_home", ErrorKind::NotFound),
             Self::HomeInUse { .. } => ("home_in_use", ErrorKind::Conflict),
@@ -127,6 +138,21 @@ impl Refused {
             Self::MemoryEndsNow => &["use --storage file"],
             Self::StorageNotFound(_) => &["the storages here are file and memory"],
             Self::Consensus(refusal) => consensus_advice(refusal),
+            Self::ApprovalAwaited { awaited, .. } => return awaited_advice(awaited),
+            Self::Lifecycle(Lifecycle::ApprovalRequired { .. }) => {
+                &["say whose approval: virtengine approval set NAME --act ACT --quorum MULTISIG"]
+            }
+            Self::MultiSig(MultiSigRefusal::NobodyLeft { .. }) => {
+                &["see docs/multisig.md, \"When nobody is left\""]
+            }
+            Self::MultiSig(MultiSigRefusal::TimedOut { .. }) => {
+                &["begin it anew: a signature counts in the operation it was made for only"]
+            }
+            Self::MultiSig(MultiSigRefusal::Insufficient { .. }) => {
+                &["who is missing signs: virtengine multisig sign OP --key KEY"]
+            }
+            Self::SignsApproval(_) => &["virtengine multisig sign OP --key KEY"],
+            Self::MultiSigNotFound(_) => &["see what is there: virtengine multisig list"],
             Self::KeyNotFound { like, .. } if !like.is_empty() => {
                 return vec![format!("did you mean {}?", like.join(", "))];
             }
@@ -146,6 +172,53 @@ impl Refused {
             _ => &[],
         };
         lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+fn awaited_advice(awaited: &[crate::manager::Awaited]) -> Vec<String> {
+    let first = awaited.first().map(|one| one.operation.to_string()).unwrap_or_default();
+    let lines = [
+        format!("what is asked, and who can approve: virtengine multisig show {first}"),
+        format!("each approver: virtengine multisig sign {first} --key KEY"),
+        format!("then: virtengine multisig complete {first}"),
+    ];
+    lines.into()
+}
+
+fn multisig(refusal: &MultiSigRefusal) -> (&'static str, ErrorKind) {
+    use MultiSigRefusal as M;
+    match refusal {
+        M::EmptyMessage | M::MessageTooLong(_) => ("message_invalid", ErrorKind::Usage),
+        M::Transaction(_) => ("transaction_invalid", ErrorKind::Usage),
+        M::NobodyLeft { .. } => ("nobody_left", ErrorKind::Threshold),
+        M::NotASigner(_) => ("not_a_signer", ErrorKind::NotPermitted),
+        M::SignerExpired { .. } => ("signer_expired", ErrorKind::NotPermitted),
+        M::OwnRequest(_) => ("own_request", ErrorKind::NotPermitted),
+        M::Stopped { .. } => ("signer_stopped", ErrorKind::NotPermitted),
+        M::OtherOwner(_) => ("not_your_key", ErrorKind::NotPermitted),
+        M::Duplicate(_) => ("signature_exists", ErrorKind::Conflict),
+        M::OutOfOrder { .. } => ("out_of_order", ErrorKind::Conflict),
+        M::InvalidSignature { .. } => ("signature_invalid", ErrorKind::Integrity),
+        M::Insufficient { .. } => ("threshold_not_met", ErrorKind::Threshold),
+        M::TimedOut { .. } => ("multisig_expired", ErrorKind::Threshold),
+        M::Over { state: OperationState::Cancelled, .. } => {
+            ("multisig_cancelled", ErrorKind::Threshold)
+        }
+        M::Over { .. } => ("multisig_over", ErrorKind::Conflict),
+        M::SameTransaction(_) => ("transaction_exists", ErrorKind::Conflict),
+        M::RuleChanged(_) => ("rule_changed", ErrorKind::Conflict),
+        M::OtherAct(_) => ("act_invalid", ErrorKind::Usage),
+    }
+}
+
+fn approval_rule(rule: &InvalidRule) -> (&'static str, ErrorKind) {
+    match rule {
+        InvalidRule::Unreachable { .. } => ("quorum_unreachable", ErrorKind::Unsafe),
+        InvalidRule::NoActs(_)
+        | InvalidRule::Scope(..)
+        | InvalidRule::Form(_)
+        | InvalidRule::NoOwner(_)
+        | InvalidRule::SamePerson(..) => ("rule_invalid", ErrorKind::Usage),
     }
 }
 

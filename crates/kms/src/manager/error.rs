@@ -27,6 +27,10 @@ use crate::key::KeyRef;
 use crate::key::Label;
 use crate::key::PolicyName;
 use crate::lifecycle;
+use crate::manager::approvals::Awaited;
+use crate::multisig;
+use crate::multisig::ActKind;
+use crate::multisig::OperationId;
 use crate::storage;
 use crate::storage::StorageError;
 use crate::store::StoreError;
@@ -134,6 +138,35 @@ pub enum Refused {
         /// Its length.
         bytes: usize,
     },
+    /// What a step of a multi-signature operation lacks.
+    #[error(transparent)]
+    MultiSig(#[from] multisig::Refusal),
+    /// What a multi-signature key may be.
+    #[error(transparent)]
+    MultiSigKey(#[from] multisig::InvalidConfig),
+    /// What an approval rule may be.
+    #[error(transparent)]
+    Rule(#[from] multisig::InvalidRule),
+    /// No such multi-signature key, operation or rule.
+    #[error("{0} is not here")]
+    MultiSigNotFound(String),
+    /// A multi-signature key of that name, or just like that, is here.
+    #[error("multisig key {0} exists")]
+    MultiSigExists(Label),
+    /// It waits for others to approve; they have been asked.
+    #[error("to {act}, an approval is needed: {}", shown(awaited))]
+    ApprovalAwaited {
+        /// What was to be done.
+        act: ActKind,
+        /// The approvals.
+        awaited: Vec<Awaited>,
+    },
+    /// What was approved needs something that only whoever carries it out can give.
+    #[error("what operation {0} approves takes a new passphrase: run its command again")]
+    RunAgain(OperationId),
+    /// An approval is signed as an approval.
+    #[error("key {0} signs approvals by `multisig sign` only")]
+    SignsApproval(Label),
     /// A home is there already.
     #[error("{} is a home already", .0.display())]
     HomeExists(PathBuf),
@@ -276,6 +309,7 @@ macro_rules! fault_from {
 }
 
 refused_from!(lifecycle::Refusal, lifecycle::PolicyRefusal, consensus::Refusal);
+refused_from!(multisig::Refusal, multisig::InvalidConfig, multisig::InvalidRule);
 refused_from!(SessionRefused, Denied, MfaRequired, LoginRefused, ChangeRefused, WeakPassphrase);
 fault_from!(AuditFault, StoreError, DiskError, AccessFault);
 
@@ -317,4 +351,12 @@ impl From<ChangePassphraseError> for Error {
 
 fn by_process(pid: &Option<u32>) -> String {
     pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+}
+
+fn shown(awaited: &[Awaited]) -> String {
+    let one = |one: &Awaited| {
+        format!("operation {} of {} (rule {})", one.operation, one.quorum, one.rule)
+    };
+    let all: Vec<String> = awaited.iter().map(one).collect();
+    all.join(", ")
 }

@@ -30,9 +30,11 @@ use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::NewKey;
 use crate::manager::Refused;
+use crate::manager::orders::Order;
 use crate::manager::rotation::Lineage;
 use crate::manager::table::HeldLabel;
 use crate::manager::way::Way;
+use crate::multisig::ActKind;
 use crate::storage;
 use crate::store::StoreError;
 use crate::store::Transaction;
@@ -221,6 +223,9 @@ impl KeyManager {
             let mut lineage = self.keys.lineage(&current.label);
             lineage.sort_by_key(|slot| slot.read().id); // one order for all, so none waits for ever
             let mut guards: Vec<_> = lineage.iter().map(|slot| slot.write()).collect();
+            let order = Order::RenameKey { key: current.id, to: label.clone() };
+            let permit = self.standing(way, &order, Some(&current))?.permit(way)?;
+            way.spend(permit);
             let renamed: Vec<ManagedKey> = guards
                 .iter()
                 .map(|record| ManagedKey { label: label.clone(), ..ManagedKey::clone(record) })
@@ -309,8 +314,8 @@ impl KeyManager {
     /// Refuses a key that has a record here, whatever its state: what was stopped or destroyed
     /// does not come back under another name.
     fn check_unknown(&self, public_key: &PublicKey) -> Result<(), Error> {
-        match self.keys.all().iter().find(|slot| slot.read().public_key == *public_key) {
-            Some(slot) => Err(Refused::KeyKnown(slot.read().id.into()).into()),
+        match self.keys.find_public(public_key) {
+            Some(id) => Err(Refused::KeyKnown(id.into()).into()),
             None => Ok(()),
         }
     }
@@ -331,7 +336,8 @@ impl KeyManager {
         way.note("fingerprint", fingerprint(&made.public_key).to_string());
         let by = way.who.principal().to_string();
         let mut entry = Entry::of(made, &by);
-        if activate && !policy.require_approval_for_activation {
+        let guarded = self.is_guarded(ActKind::Activate, &entry.key);
+        if activate && !policy.require_approval_for_activation && !guarded {
             let reason = "active from the start".parse().expect("a plain text is a reason");
             let context =
                 Context { now: way.now, by: &by, approved_by: None, reason: &reason, policy };

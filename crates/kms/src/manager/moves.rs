@@ -6,6 +6,7 @@ use std::sync::RwLockWriteGuard;
 use crate::access::Permission;
 use crate::audit::EventType;
 use crate::compromise;
+use crate::key::KeyId;
 use crate::key::KeyRef;
 use crate::key::Label;
 use crate::key::ManagedKey;
@@ -16,6 +17,7 @@ use crate::key::Reason;
 use crate::key::StorageName;
 use crate::lifecycle;
 use crate::lifecycle::Context;
+use crate::lifecycle::KeyLifecyclePolicy;
 use crate::lifecycle::LifecycleReport;
 use crate::lifecycle::Moved;
 use crate::lifecycle::Transition;
@@ -23,6 +25,7 @@ use crate::lifecycle::uses::Destroy;
 use crate::manager::Caller;
 use crate::manager::Error;
 use crate::manager::KeyManager;
+use crate::manager::orders::Order;
 use crate::manager::way::Way;
 use crate::storage;
 use crate::storage::StorageError;
@@ -39,7 +42,7 @@ pub struct KeyLifecycleManager<'a> {
 /// A pure decision on one key.
 type Decide = fn(&ManagedKey, &Context<'_>) -> Result<Moved, lifecycle::Refusal>;
 
-impl KeyLifecycleManager<'_> {
+impl<'a> KeyLifecycleManager<'a> {
     /// Registers a key whose private half is elsewhere: see [`KeyManager::register_key`].
     ///
     /// # Errors
@@ -202,10 +205,7 @@ impl KeyLifecycleManager<'_> {
             let grave = transition == Transition::Destroy;
             let grant =
                 way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
-            let by = way.who.principal().to_string();
-            let context =
-                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
-            let moved = decide(&record, &context)?;
+            let moved = self.decide(way, &record, (transition, decide), (reason, &policy))?;
             if moved.key.storage == StorageName::offline() {
                 return publish(way, &mut record, moved); // there is no private half here to remove
             }
@@ -227,6 +227,28 @@ impl KeyLifecycleManager<'_> {
                 Err(error) => Err(error.into()),
             }
         })
+    }
+
+    /// Decides a move with the approvals it has. Where some are missing, it is decided as if they
+    /// were there, and they are asked for; where none is, the next commit spends them.
+    fn decide(
+        &self,
+        way: &mut Way<'a>,
+        record: &ManagedKey,
+        (transition, decide): (Transition, Decide),
+        (reason, policy): (&Reason, &KeyLifecyclePolicy),
+    ) -> Result<Moved, Error> {
+        let by = way.who.principal().to_string();
+        let context = Context { now: way.now, by: &by, approved_by: None, reason, policy };
+        let Some(order) = order_of(transition, record.id, reason) else {
+            return Ok(decide(record, &context)?);
+        };
+        let standing = self.kms.standing(way, &order, Some(record))?;
+        let approved_by = standing.approved_by();
+        let moved = decide(record, &Context { approved_by, ..context })?;
+        let permit = standing.permit(way)?;
+        way.spend(permit);
+        Ok(moved)
     }
 
     /// One key, one decision, one commit.
@@ -256,12 +278,32 @@ impl KeyLifecycleManager<'_> {
             let policy = self.kms.policy_of(&record);
             let grave = transition == Transition::Reactivate;
             _ = way.confirm_if(grave || lifecycle::requires_mfa(transition, &policy), grant)?;
-            let by = way.who.principal().to_string();
-            let context =
-                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
-            let moved = decide(&record, &context)?;
+            let moved = self.decide(way, &record, (transition, decide), (reason, &policy))?;
             publish(way, &mut record, moved)
         })
+    }
+}
+
+/// The order that a rule can make wait for approvals; none for what stops a key, takes an order
+/// back, or is no person's to ask for.
+fn order_of(transition: Transition, key: KeyId, reason: &Reason) -> Option<Order> {
+    let reason = reason.clone();
+    match transition {
+        Transition::Activate => Some(Order::ActivateKey { key, reason }),
+        Transition::Reactivate => Some(Order::ReactivateKey { key, reason }),
+        Transition::Archive => Some(Order::ArchiveKey { key, reason }),
+        Transition::ScheduleDestroy => Some(Order::ScheduleDestroy { key, reason }),
+        Transition::Destroy => Some(Order::DestroyNow { key, reason }),
+        Transition::Submit
+        | Transition::Reject
+        | Transition::BeginRotation
+        | Transition::CompleteRotation
+        | Transition::AbortRotation
+        | Transition::Suspend
+        | Transition::Deactivate
+        | Transition::Expire
+        | Transition::MarkCompromised
+        | Transition::CancelDestroy => None,
     }
 }
 

@@ -37,6 +37,7 @@ use crate::manager::home::without_database;
 use crate::manager::rotation::Lineage;
 use crate::manager::session::load_access;
 use crate::manager::table::KeyTable;
+use crate::multisig::Turn;
 use crate::storage::FileStorage;
 use crate::storage::Keystore;
 use crate::storage::MemoryStorage;
@@ -182,6 +183,8 @@ impl KeyManager {
             )?,
             policies: RwLock::new(Arc::new(load_policies(&store, &options, development)?)),
             changing_policies: Mutex::default(),
+            rules: RwLock::new(Arc::new(store.read_all()?)),
+            multisig: Turn::default(),
             keys: KeyTable::default(),
             file: FileStorage::new(Arc::clone(&keystore), PARSED_KEYS),
             memory: MemoryStorage::new(),
@@ -227,7 +230,8 @@ impl KeyManager {
         self.set_orphans_aside()?;
         self.report_open_intents(recent)?;
         self.raise_floors()?;
-        self.carry_out_what_is_due()
+        self.carry_out_what_is_due()?;
+        self.expire_operations(self.now()?)
     }
 
     /// Appends, once, the records of changes that were committed but are not in the log.

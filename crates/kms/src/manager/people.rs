@@ -32,6 +32,7 @@ use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::NewPrincipal;
 use crate::manager::Refused;
+use crate::manager::orders::Order;
 use crate::manager::way::Way;
 use crate::storage;
 use crate::storage::NewSlot;
@@ -89,6 +90,12 @@ impl AccessManager<'_> {
             let id = PrincipalId::random()?;
             let by = self.may_manage(way, Target::Principal(id))?;
             let has_slot = new.slot.unwrap_or_else(|| self.uses_keys(&new.assignments));
+            let order = Order::CreatePrincipal {
+                name: new.name.clone(),
+                kind: new.kind,
+                roles: new.assignments.clone(),
+                slot: new.slot,
+            };
             let (credential, stretched) =
                 PassphraseCredential::create(self.kms.access.stretcher(), passphrase)?;
             let wanted = access::NewPrincipal {
@@ -103,9 +110,11 @@ impl AccessManager<'_> {
             let change = changing.create_principal(&by, (wanted, new.assignments), way.now)?;
             way.note("subject", id.to_string());
             way.note("slot", has_slot.to_string());
+            let permit = self.kms.standing(way, &order, None)?.permit(way)?;
             if has_slot {
                 _ = self.kms.add_slot(id, &stretched.unseal_key())?;
             }
+            way.spend(permit);
             self.kms.change(way, &mut changing, &change)?;
             drop(changing);
             self.find(&id.to_string())
@@ -133,7 +142,8 @@ impl AccessManager<'_> {
     /// # Errors
     /// When there is none, it holds more than the caller, or the caller may not.
     pub fn enable(&self, name: &str) -> Result<Principal, Error> {
-        self.alter(name, "enabled", |changing, by, id| changing.set_enabled(by, id, true))
+        let asks = |principal| Some(Order::EnablePrincipal { principal });
+        self.alter((name, "enabled"), asks, |changing, by, id| changing.set_enabled(by, id, true))
     }
 
     /// Ends a principal's sessions and refuses its logins. Needs `access:manage` and fresh MFA.
@@ -141,7 +151,10 @@ impl AccessManager<'_> {
     /// # Errors
     /// As [`Self::enable`]; also when it is the last administrator.
     pub fn disable(&self, name: &str) -> Result<Principal, Error> {
-        self.alter(name, "disabled", |changing, by, id| changing.set_enabled(by, id, false))
+        let freely = |_| None; // what takes rights away at once waits for nobody
+        self.alter((name, "disabled"), freely, |changing, by, id| {
+            changing.set_enabled(by, id, false)
+        })
     }
 
     /// Gives a principal these roles and no others; its sessions end. Needs `access:manage` and
@@ -150,7 +163,9 @@ impl AccessManager<'_> {
     /// # Errors
     /// As [`Self::disable`]; also when a role is unknown or holds more than the caller does.
     pub fn set_roles(&self, name: &str, roles: Vec<Assignment>) -> Result<Principal, Error> {
-        self.alter(name, "roles", |changing, by, id| changing.set_roles(by, id, roles))
+        let asked = roles.clone();
+        let asks = |principal| Some(Order::SetRoles { principal, roles: asked });
+        self.alter((name, "roles"), asks, |changing, by, id| changing.set_roles(by, id, roles))
     }
 
     /// Says what a principal's connections may show in place of a passphrase; its sessions end. Needs
@@ -163,7 +178,9 @@ impl AccessManager<'_> {
         name: &str,
         attested: Vec<Attestation>,
     ) -> Result<Principal, Error> {
-        self.alter(name, "attestations", |changing, by, id| {
+        let asked = attested.clone();
+        let asks = |principal| Some(Order::SetAttestations { principal, attested: asked });
+        self.alter((name, "attestations"), asks, |changing, by, id| {
             changing.set_attestations(by, id, attested)
         })
     }
@@ -175,7 +192,10 @@ impl AccessManager<'_> {
     /// As [`Self::enable`].
     pub fn reset_mfa(&self, name: &str) -> Result<Principal, Error> {
         let event = EventType::MfaReset;
-        self.alter_as((event, name, "second factor"), |changing, by, id| changing.reset_mfa(by, id))
+        let asks = |principal| Some(Order::ResetMfa { principal });
+        self.alter_as((event, name, "second factor"), asks, |changing, by, id| {
+            changing.reset_mfa(by, id)
+        })
     }
 
     /// Removes a principal and its slot; the keystore key is replaced, so that what it may have
@@ -209,6 +229,9 @@ impl AccessManager<'_> {
             let change = changing.reset_passphrase(&by, subject.id, credential)?;
             way.note("subject", subject.id.to_string());
             way.note("change", "passphrase reset");
+            let order = Order::ResetPassphrase { principal: subject.id };
+            let permit = self.kms.standing(way, &order, None)?.permit(way)?;
+            way.spend(permit);
             let slot = subject.has_slot.then(|| stretched.unseal_key());
             self.kms.change_with_slot(way, &mut changing, (&change, subject.id, slot))?;
             drop(changing);
@@ -283,7 +306,8 @@ impl AccessManager<'_> {
     /// When the role is built in, empty, or holds what the caller does not.
     pub fn set_role(&self, name: RoleName, permissions: PermissionSet) -> Result<(), Error> {
         let role = Role::own(name.clone(), permissions);
-        self.alter_roles(&name, |changing, by| changing.put_role(by, role))
+        let order = Order::SetRole { role: role.clone() };
+        self.alter_roles(&name, &order, |changing, by| changing.put_role(by, role))
     }
 
     /// Removes an own role nobody has. Needs `access:manage` and fresh MFA.
@@ -291,7 +315,8 @@ impl AccessManager<'_> {
     /// # Errors
     /// When the role is built in, unknown or in use.
     pub fn remove_role(&self, name: &RoleName) -> Result<(), Error> {
-        self.alter_roles(name, |changing, by| changing.remove_role(by, name))
+        let order = Order::RemoveRole { name: name.clone() };
+        self.alter_roles(name, &order, |changing, by| changing.remove_role(by, name))
     }
 
     /// The sessions there are. Needs `access:manage`.
@@ -351,16 +376,17 @@ impl AccessManager<'_> {
 
     fn alter(
         &self,
-        name: &str,
-        what: &str,
+        (name, what): (&str, &str),
+        asks: impl FnOnce(PrincipalId) -> Option<Order>,
         decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
     ) -> Result<Principal, Error> {
-        self.alter_as((EventType::PrincipalChanged, name, what), decide)
+        self.alter_as((EventType::PrincipalChanged, name, what), asks, decide)
     }
 
     fn alter_as(
         &self,
         (event, name, what): (EventType, &str, &str),
+        asks: impl FnOnce(PrincipalId) -> Option<Order>,
         decide: impl FnOnce(&Changing<'_>, &Confirmed, PrincipalId) -> Result<Change, ChangeRefused>,
     ) -> Result<Principal, Error> {
         self.kms.operation(self.caller, event, |way| {
@@ -369,6 +395,10 @@ impl AccessManager<'_> {
             let change = decide(&changing, &by, subject.id)?;
             way.note("subject", subject.id.to_string());
             way.note("change", what);
+            if let Some(order) = asks(subject.id) {
+                let permit = self.kms.standing(way, &order, None)?.permit(way)?;
+                way.spend(permit);
+            }
             self.kms.change(way, &mut changing, &change)?;
             drop(changing);
             self.find(name)
@@ -378,6 +408,7 @@ impl AccessManager<'_> {
     fn alter_roles(
         &self,
         name: &RoleName,
+        order: &Order,
         decide: impl FnOnce(&Changing<'_>, &Confirmed) -> Result<Change, ChangeRefused>,
     ) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::RoleChanged, |way| {
@@ -385,6 +416,8 @@ impl AccessManager<'_> {
             let mut changing = self.kms.access.changing();
             let change = decide(&changing, &by)?;
             way.note("role", name.to_string());
+            let permit = self.kms.standing(way, order, None)?.permit(way)?;
+            way.spend(permit);
             self.kms.change(way, &mut changing, &change)
         })
     }

@@ -16,6 +16,7 @@ use crate::manager::KeyLifecycleManager;
 use crate::manager::KeyManager;
 use crate::manager::NewKey;
 use crate::manager::Refused;
+use crate::manager::orders::Order;
 use crate::store::Document;
 use crate::time::Timestamp;
 
@@ -36,7 +37,8 @@ impl KeyLifecycleManager<'_> {
     /// # Errors
     /// When the policy contradicts itself or the caller may not.
     pub fn register_policy(&self, policy: KeyLifecyclePolicy) -> Result<(), Error> {
-        self.change_policies(&policy.name.clone(), |policies| {
+        let order = Order::SetPolicy { policy: policy.clone() };
+        self.change_policies(&policy.name.clone(), &order, |policies| {
             match policies.register(policy.clone()) {
                 Err(PolicyRefusal::Exists(_)) => policies.replace(policy.clone()).map(|_| ())?,
                 other => other?,
@@ -50,7 +52,8 @@ impl KeyLifecycleManager<'_> {
     /// # Errors
     /// When it is built in, unknown or in use, or the caller may not.
     pub fn remove_policy(&self, name: &PolicyName) -> Result<(), Error> {
-        self.change_policies(name, |policies| {
+        let order = Order::RemovePolicy { name: name.clone() };
+        self.change_policies(name, &order, |policies| {
             if let Some(key) = self.user_of(name) {
                 return Err(Refused::PolicyInUse { policy: name.clone(), key }.into());
             }
@@ -74,6 +77,7 @@ impl KeyLifecycleManager<'_> {
     fn change_policies(
         &self,
         name: &PolicyName,
+        order: &Order,
         change: impl FnOnce(&mut Policies) -> Result<Option<KeyLifecyclePolicy>, Error>,
     ) -> Result<(), Error> {
         self.kms.operation(self.caller, EventType::PolicyChanged, |way| {
@@ -84,6 +88,8 @@ impl KeyLifecycleManager<'_> {
             let _one = changing.unwrap_or_else(PoisonError::into_inner);
             let mut policies = Policies::clone(&self.kms.policies());
             let put = change(&mut policies)?;
+            let permit = self.kms.standing(way, order, None)?.permit(way)?;
+            way.spend(permit);
             way.note("policy", name.as_str());
             way.note("change", if put.is_some() { "set" } else { "removed" });
             way.commit("change policy", |tx| match &put {

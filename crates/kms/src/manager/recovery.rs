@@ -252,7 +252,7 @@ impl KeyManager {
         }
     }
 
-    fn own_draft(&self, event: EventType) -> Draft {
+    pub(crate) fn own_draft(&self, event: EventType) -> Draft {
         let (mut draft, _) = self.new_draft(event);
         draft.cause = Cause::Timer;
         draft

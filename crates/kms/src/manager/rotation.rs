@@ -24,9 +24,11 @@ use crate::manager::Caller;
 use crate::manager::Error;
 use crate::manager::KeyLifecycleManager;
 use crate::manager::KeyManager;
+use crate::manager::approvals::Standing;
 use crate::manager::keys::Entry;
 use crate::manager::keys::fingerprint;
 use crate::manager::moves::put_move;
+use crate::manager::orders::Order;
 use crate::manager::way::Way;
 use crate::storage;
 use crate::store::Document;
@@ -77,7 +79,13 @@ impl KeyManager {
             let grant = way.confirm_if(lifecycle::requires_mfa(transition, &policy), grant)?;
             // 1. Nothing is made for a key that may not have a successor now.
             lifecycle::may_rotate(&before, way.now)?;
-            if before.purpose != Purpose::Consensus && policy.require_approval_for_activation {
+            let order = Order::RotateKey { key: before.id, reason: reason.clone() };
+            let standing = self.standing(way, &order, Some(&before))?;
+            let approved_by = standing.approved_by();
+            if approved_by.is_none()
+                && before.purpose != Purpose::Consensus
+                && policy.require_approval_for_activation
+            {
                 return Err(Refusal::ApprovalRequired {
                     key: before.label.clone(),
                     policy: policy.name.clone(),
@@ -85,6 +93,7 @@ impl KeyManager {
                 }
                 .into());
             }
+            drop(standing.permit(way)?); // asked for now; taken below, behind the key's lock
             way.intend()?;
             // 2. The successor's private half. A crash here leaves an orphaned key file.
             let id = self.next_key_id()?;
@@ -97,14 +106,18 @@ impl KeyManager {
             let _lineage = self.keys.keep_lineages();
             let mut old = slot.write();
             _ = way.authorize_key(Permission::KeyRotate, &old)?;
-            if let Err(refusal) = lifecycle::may_rotate(&old, way.now) {
-                self.discard(successor_of(&old, id, public_key, way.now))?;
-                return Err(refusal.into());
-            }
+            let may = lifecycle::may_rotate(&old, way.now).map_err(Error::from);
+            let standing = may.and_then(|()| self.standing(way, &order, Some(&old)));
+            let permit = match standing.and_then(|standing| standing.permit(way)) {
+                Ok(permit) => permit,
+                Err(refusal) => {
+                    self.discard(successor_of(&old, id, public_key, way.now))?;
+                    return Err(refusal);
+                }
+            };
             let consensus = old.purpose == Purpose::Consensus;
             let by = way.who.principal().to_string();
-            let context =
-                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let context = Context { now: way.now, by: &by, approved_by, reason, policy: &policy };
             let made = successor_of(&old, id, public_key, way.now);
             let mut new = Entry::of(made, &by);
             if !consensus {
@@ -114,6 +127,7 @@ impl KeyManager {
             let rotation = lifecycle::begin_rotation(&old, named, &context)?;
             new.moved(rotation.new);
             let current = if consensus { old.id } else { id };
+            way.spend(permit);
             way.note("successor", id.to_string());
             way.note("fingerprint", fingerprint(&new.key.public_key).to_string());
             way.commit("rotate key", |tx| {
@@ -257,9 +271,17 @@ impl KeyLifecycleManager<'_> {
                 || lifecycle::requires_mfa(transition, &new_policy);
             _ = way.confirm_if(grave, grant)?;
             let by = way.who.principal().to_string();
-            let context =
-                Context { now: way.now, by: &by, approved_by: None, reason, policy: &policy };
+            let standing = match order_of(transition, (&old, new.id), reason) {
+                Some(order) => Some(self.kms.standing(way, &order, Some(&old))?),
+                None => None,
+            };
+            let approved_by = standing.as_ref().and_then(Standing::approved_by);
+            let context = Context { now: way.now, by: &by, approved_by, reason, policy: &policy };
             let outcome = decide(&old, Successor { key: &new, policy: &new_policy }, &context)?;
+            if let Some(standing) = standing {
+                let permit = standing.permit(way)?;
+                way.spend(permit);
+            }
             way.note("successor", new.id.to_string());
             way.note("from", old.state.name());
             way.note("to", outcome.old.key.state.name());
@@ -288,6 +310,23 @@ struct Outcome {
 
 /// What a step needs: the record's type and the transition.
 struct Step(EventType, Transition);
+
+/// The order that a rule can make wait for approvals: what puts a successor into use. Going back is
+/// free.
+fn order_of(
+    transition: Transition,
+    (old, successor): (&ManagedKey, KeyId),
+    reason: &Reason,
+) -> Option<Order> {
+    let (key, reason) = (old.id, reason.clone());
+    match transition {
+        Transition::BeginRotation => Some(Order::RotateTo { key, successor, reason }),
+        Transition::CompleteRotation if old.purpose == Purpose::Consensus => {
+            Some(Order::CompleteRotation { key, successor, reason })
+        }
+        _ => None,
+    }
+}
 
 /// A key like `old`, just made.
 fn successor_of(old: &ManagedKey, id: KeyId, public_key: PublicKey, now: Timestamp) -> ManagedKey {

@@ -10,6 +10,9 @@ use crate::compromise;
 use crate::key::Algorithm;
 use crate::key::KeyId;
 use crate::key::KeyRef;
+use crate::key::ManagedKey;
+use crate::key::Prehash;
+use crate::key::PublicKey;
 use crate::key::Scheme;
 use crate::key::Signature;
 use crate::lifecycle;
@@ -19,8 +22,13 @@ use crate::manager::Caller;
 use crate::manager::Error;
 use crate::manager::KeyManager;
 use crate::manager::Refused;
+use crate::manager::orders::Order;
 use crate::manager::way::Way;
 use crate::manager::way::text;
+use crate::multisig::ActKind;
+use crate::multisig::DOMAIN;
+use crate::multisig::Form;
+use crate::multisig::MultiSigKey;
 use crate::storage;
 
 /// The longest message that is signed or verified in one piece, in bytes: 16 MiB.
@@ -81,9 +89,9 @@ impl KeyManager {
         }
     }
 
-    fn use_key(
-        &self,
-        way: &mut Way<'_>,
+    fn use_key<'k>(
+        &'k self,
+        way: &mut Way<'k>,
         key: &KeyRef,
         message: &[u8],
         scheme: Scheme,
@@ -94,8 +102,14 @@ impl KeyManager {
         let record = slot.read(); // no move of this key until its record is queued
         let permission = lifecycle::signing_permission(scheme.prehash);
         let grant = way.authorize_key(permission, &record)?;
+        self.check_no_approval(&record, message, scheme)?;
         let what = Sign { key: &record, message, scheme };
         let admitted = lifecycle::admit_sign(grant, what, way.now)?;
+        if self.is_guarded(ActKind::Sign, &record) {
+            let order = Order::sign(record.id, message, scheme);
+            let permit = self.standing(way, &order, Some(&record))?.permit(way)?;
+            way.spend_before(permit)?;
+        }
         let cleared = compromise::observe(admitted);
         let storage = self.storage(&record.storage)?;
         let unreleased = storage::sign(storage, cleared, |signature| {
@@ -106,6 +120,35 @@ impl KeyManager {
             (Signed { key_id: record.id, signature }, draft)
         })?;
         Ok(self.audit.release(unreleased)?)
+    }
+
+    /// Refuses to sign an approval as if it were any message: who may use a key for approving is
+    /// for [`crate::manager::MultiSigManager::sign`] to say. A digest could be one of an approval,
+    /// so a key that approves signs none.
+    fn check_no_approval(
+        &self,
+        key: &ManagedKey,
+        message: &[u8],
+        scheme: Scheme,
+    ) -> Result<(), Error> {
+        let digest = match scheme.prehash {
+            Prehash::Prehashed => true,
+            Prehash::Sha256 | Prehash::Keccak256 => false,
+        };
+        if message.starts_with(DOMAIN.as_bytes()) || (digest && self.approves(&key.public_key)?) {
+            return Err(Refused::SignsApproval(key.label.clone()).into());
+        }
+        Ok(())
+    }
+
+    /// Whether a key is one of a signer of approvals.
+    fn approves(&self, public_key: &PublicKey) -> Result<bool, Error> {
+        let mut approves = false;
+        self.store.for_each(|key: MultiSigKey| {
+            let signs = key.signers.iter().any(|signer| signer.public_key == *public_key);
+            approves |= key.form == Form::Approval && signs;
+        })?;
+        Ok(approves)
     }
 
     /// Verifies a signature of `key` over `message`; a signature that does not fit is an answer

@@ -17,6 +17,7 @@ use crate::key::KeyId;
 use crate::key::KeyRef;
 use crate::key::Label;
 use crate::key::ManagedKey;
+use crate::key::PublicKey;
 
 /// One key's record behind its lock.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ pub(crate) struct KeyTable {
 #[derive(Debug, Default)]
 struct Inner {
     by_id: HashMap<KeyId, Arc<Slot>>,
+    /// No two records have one public key.
+    by_public: HashMap<PublicKey, KeyId>,
     /// The current key of each lineage, under the label's folded form.
     current: HashMap<Box<str>, KeyId>,
 }
@@ -65,6 +68,7 @@ impl KeyTable {
     pub(crate) fn insert(&self, key: ManagedKey) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.current.entry(key.label.folded().into()).or_insert(key.id);
+        inner.by_public.insert(key.public_key.clone(), key.id);
         inner.by_id.insert(key.id, Arc::new(Slot(RwLock::new(key))));
     }
 
@@ -90,6 +94,12 @@ impl KeyTable {
             KeyRef::Label(label) => inner.current.get(label.folded().as_str())?,
         };
         inner.by_id.get(id).map(Arc::clone)
+    }
+
+    /// The key with this public half. Takes no key's lock.
+    pub(crate) fn find_public(&self, key: &PublicKey) -> Option<KeyId> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.by_public.get(key).copied()
     }
 
     /// Whether the home has a record of `id`, whatever its state.

@@ -28,7 +28,9 @@ use crate::manager::Error;
 use crate::manager::Fault;
 use crate::manager::KeyManager;
 use crate::manager::Refused;
+use crate::manager::approvals::put_closed;
 use crate::manager::table::Slot;
+use crate::multisig::Permit;
 use crate::store::StoreError;
 use crate::store::Transaction;
 use crate::time::Timestamp;
@@ -47,16 +49,18 @@ pub(crate) struct Way<'k> {
     queued: Option<Result<Pending<()>, Error>>,
     /// Where the record stands in the store's outbox.
     outbox: Option<i64>,
+    /// Leave to go on, whose approvals the next commit spends.
+    permit: Option<Permit<'k>>,
 }
 
 impl KeyManager {
     /// Runs one operation for `caller`: authenticates, runs it, and returns its value or its
     /// refusal once the record of it is durable.
-    pub(crate) fn operation<T>(
-        &self,
+    pub(crate) fn operation<'k, T>(
+        &'k self,
         caller: &Caller,
         event: EventType,
-        run: impl FnOnce(&mut Way<'_>) -> Result<T, Error>,
+        run: impl FnOnce(&mut Way<'k>) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let mut way = self.begin(caller, event)?;
         match run(&mut way) {
@@ -79,7 +83,7 @@ impl KeyManager {
             Ok(who) => {
                 draft.session = Some(who.session().to_string());
                 draft.principal = Some(who.principal().to_string());
-                Ok(Way { kms: self, now, who, draft, queued: None, outbox: None })
+                Ok(Way { kms: self, now, who, draft, queued: None, outbox: None, permit: None })
             }
             Err(refusal) => Err(self.record_stranger(draft, refusal.into())),
         }
@@ -107,6 +111,64 @@ impl KeyManager {
             Ok(()) => error,
             Err(fault) => fault.into(),
         }
+    }
+}
+
+impl KeyManager {
+    /// Makes a change durable together with a record that is not that of the operation under way,
+    /// and waits for the record.
+    pub(crate) fn commit_alone(
+        &self,
+        name: &'static str,
+        draft: Draft,
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), Error> {
+        self.audit.check_room()?;
+        let (id, encoded, log_size) = (draft.id.to_hex(), draft.encode(), self.audit.head().size);
+        let position = self.store.transact(name, |tx| {
+            change(tx)?;
+            self.keep_head(tx)?;
+            tx.outbox(&id, log_size, encoded.as_bytes())
+        })?;
+        self.audit.record(encoded)?.wait()?;
+        self.store.clear_outbox(position);
+        Ok(())
+    }
+}
+
+impl<'k> Way<'k> {
+    /// Hands in the leave to go on: the next commit spends its approvals, in its transaction.
+    pub(crate) fn spend(&mut self, permit: Permit<'k>) {
+        if !permit.spent().is_empty() {
+            self.note("approvals", permit.approvals());
+        }
+        self.permit = Some(permit);
+    }
+
+    /// Spends the approvals in a transaction of their own, before what writes none: a crash after it
+    /// leaves approvals that are used up, never one that serves twice.
+    pub(crate) fn spend_before(&mut self, permit: Permit<'_>) -> Result<(), Error> {
+        if permit.spent().is_empty() {
+            return Ok(());
+        }
+        let details = vec![text("multisig", permit.approvals())];
+        self.note("approvals", permit.approvals());
+        self.aside((EventType::MultisigOperation, "complete", details), |tx| {
+            permit.spent().iter().try_for_each(|operation| put_closed(tx, operation))
+        })
+    }
+
+    /// Makes a change durable with a record of its own, on the account of whoever asks, while this
+    /// operation is under way.
+    pub(crate) fn aside(
+        &self,
+        (event, operation, details): (EventType, &str, Vec<(String, Detail)>),
+        change: impl FnOnce(&mut Transaction<'_>) -> Result<(), StoreError>,
+    ) -> Result<(), Error> {
+        let (id, operation) = (self.kms.next_record_id(), Some(operation.to_owned()));
+        let (phase, success) = (Phase::Single, true);
+        let draft = Draft { id, event, operation, phase, success, details, ..self.draft.clone() };
+        self.kms.commit_alone("change an operation", draft, change)
     }
 }
 
@@ -211,8 +273,11 @@ impl Way<'_> {
         self.kms.audit.check_room()?;
         let encoded: Encoded = self.draft.encode();
         let (id, log_size) = (self.draft.id.to_hex(), self.kms.audit.head().size);
+        let permit = self.permit.take(); // nobody else spends its approvals before this is done
+        let spent = permit.as_ref().map(Permit::spent).unwrap_or_default();
         let committed = self.kms.store.transact(name, |tx| {
             change(tx)?;
+            spent.iter().try_for_each(|operation| put_closed(tx, operation))?;
             self.kms.keep_head(tx)?;
             tx.outbox(&id, log_size, encoded.as_bytes())
         });

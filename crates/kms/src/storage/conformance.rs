@@ -28,6 +28,18 @@ use crate::time::Timestamp;
 
 const MESSAGE: &[u8] = b"every storage signs this";
 
+/// A fresh key outside every storage: its public half, and what signs with it as any message is
+/// signed. It stands for a signer who is somewhere else.
+///
+/// # Panics
+/// When no key can be made.
+#[cfg(test)]
+pub(crate) fn signer(algorithm: Algorithm) -> (PublicKey, impl Fn(&[u8]) -> Vec<u8>) {
+    let (_, key) = software::SoftwareKey::generate(algorithm).expect("a key is made");
+    let public = key.public_key().clone();
+    (public, move |message: &[u8]| key.sign(message, Scheme::default()).expect("it signs").bytes)
+}
+
 /// Holds an empty, open storage to the contract of [`KeyStorage`]; leaves it locked.
 ///
 /// # Panics

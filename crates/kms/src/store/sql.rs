@@ -41,6 +41,7 @@ pub(crate) const RESEAL: &str = "UPDATE store SET schema = $1, seal = $2";
 /// Which rows of a table: appended to its SELECT.
 pub(crate) const EVERY: &str = "";
 pub(crate) const KIND: &str = " WHERE kind = $1 ORDER BY id";
+pub(crate) const PAGE: &str = " WHERE kind = $1 AND id > $2 ORDER BY id LIMIT $3";
 pub(crate) const KIND_AND_ID: &str = " WHERE kind = $1 AND id = $2";
 pub(crate) const KEY: &str = " WHERE key_id = $1 ORDER BY seq";
 pub(crate) const NAME: &str = " WHERE name = $1";

@@ -35,6 +35,23 @@ impl Document for Note {
     }
 }
 
+#[test]
+fn page_is_what_comes_after_in_order() {
+    let (_home, path) = home();
+    let store = Store::create(&path, &store_key()).unwrap();
+    change(&store, |tx| {
+        ["b", "d", "a", "c"].iter().try_for_each(|id| tx.insert(&note(id, "x")))?;
+        tx.insert(&Policy { id: "bb".to_owned(), text: "of another kind".to_owned() })
+    });
+    let ids = |after, limit| -> Vec<String> {
+        store.page::<Note>(after, limit).unwrap().into_iter().map(|note| note.id).collect()
+    };
+    assert_eq!(ids("", 3), ["a", "b", "c"]);
+    assert_eq!(ids("b", 9), ["c", "d"]);
+    assert_eq!(ids("d", 9), [""; 0]);
+    assert_eq!(ids("", 0), [""; 0]);
+}
+
 /// The same shape under another kind.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Policy {

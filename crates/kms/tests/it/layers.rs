@@ -19,6 +19,8 @@ const STAGES: [(&str, &[&str]); 6] = [
     ("consensus", &["compromise::Cleared", "lifecycle::uses"]),
     // What was cleared is one of the uses; what was made is sealed with its record.
     ("storage", &["compromise", "lifecycle::uses", "audit::Draft", "audit::Unreleased"]),
+    // Rules are for keys in a scope; signatures are verified where all are.
+    ("multisig", &["access::Scope", "storage::verify"]),
 ];
 
 /// The one module that may name several stages.

@@ -8,6 +8,7 @@ mod attacks;
 mod home;
 mod invariants;
 mod layers;
+mod multisig;
 mod people;
 mod regressions;
 mod way;

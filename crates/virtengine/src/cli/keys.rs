@@ -119,6 +119,16 @@ pub(crate) struct AddArgs {
     /// Only the public half, from this PEM or DER file: the private half is kept elsewhere
     #[arg(long, value_name = "FILE", conflicts_with_all = ["algo", "storage", "inactive"])]
     pub(crate) public_key: Option<PathBuf>,
+    /// A Cosmos account of these secp256k1 keys of this home: see `multisig create`
+    #[arg(long, value_name = "KEY,KEY,…", value_delimiter = ',')]
+    #[arg(conflicts_with_all = ["algo", "public_key", "storage", "inactive"])]
+    pub(crate) multisig: Vec<KeyRef>,
+    /// How many of them sign
+    #[arg(long, value_name = "K", default_value_t = 1, requires = "multisig")]
+    pub(crate) multisig_threshold: u64,
+    /// Keep them in the order they are given in
+    #[arg(long, requires = "multisig")]
+    pub(crate) nosort: bool,
     /// How it is kept.
     #[command(flatten)]
     pub(crate) new: NewKeyArgs,

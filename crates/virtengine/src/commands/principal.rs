@@ -10,6 +10,7 @@ use kms::access::PrincipalKind;
 use kms::access::PrincipalName;
 use kms::access::Scope;
 use kms::access::Selection;
+use kms::key::Purpose;
 use kms_api::ChangePassphrase;
 use kms_api::CreatePrincipal;
 use kms_api::DisablePrincipal;
@@ -132,24 +133,28 @@ fn add(visit: &Visit<'_>, args: &PrincipalAddArgs) -> Result<Exit, Problem> {
 
 /// Every role with the same scope.
 fn assignments(args: &RoleArgs) -> Result<Vec<Assignment>, Problem> {
-    let scope = scope(args)?;
+    let scope = scope_of(&args.scopes, &args.purposes)?;
     let assign =
         |role: &kms::access::RoleName| Assignment { role: role.clone(), scope: scope.clone() };
     Ok(args.roles.iter().map(assign).collect())
 }
 
-fn scope(args: &RoleArgs) -> Result<Scope, Problem> {
-    if args.scopes.is_empty() && args.purposes.is_empty() {
+/// The keys that patterns, ids and purposes choose; every key where there are none.
+///
+/// # Errors
+/// When a text is no pattern.
+pub(crate) fn scope_of(scopes: &[String], purposes: &[Purpose]) -> Result<Scope, Problem> {
+    if scopes.is_empty() && purposes.is_empty() {
         return Ok(Scope::All);
     }
     let (mut keys, mut labels) = (Vec::new(), Vec::new());
-    for text in &args.scopes {
+    for text in scopes {
         match text.parse() {
             Ok(id) => keys.push(id),
             Err(_) => labels.push(text.parse::<Glob>().map_err(|e| Problem::usage(e.to_string()))?),
         }
     }
-    let selection = Selection::new(keys, labels, args.purposes.clone());
+    let selection = Selection::new(keys, labels, purposes.to_vec());
     selection.map(Scope::Only).map_err(|e| Problem::usage(e.to_string()))
 }
 

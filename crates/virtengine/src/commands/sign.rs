@@ -95,7 +95,11 @@ pub(crate) fn verify(context: &Context<'_>, args: &VerifyArgs) -> Result<Exit, P
 }
 
 /// The message, and whether stdin was read for it.
-fn message(args: &MessageArgs) -> Result<(Vec<u8>, Stdin), Problem> {
+/// The message, and who reads stdin.
+///
+/// # Errors
+/// When there is none, it is empty without being said to be, or too long.
+pub(crate) fn message(args: &MessageArgs) -> Result<(Vec<u8>, Stdin), Problem> {
     if args.empty && args.file.is_none() {
         return Ok((Vec::new(), Stdin::Free));
     }

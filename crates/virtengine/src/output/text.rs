@@ -80,7 +80,7 @@ pub(crate) struct Details {
 impl Details {
     /// Adds a value.
     pub(crate) fn add(mut self, name: &str, value: impl ToString) -> Self {
-        self.lines.push((name.to_owned(), escape(&value.to_string()).into_owned()));
+        self.lines.push((escape(name).into_owned(), escape(&value.to_string()).into_owned()));
         self
     }
 
@@ -136,5 +136,7 @@ mod tests {
     fn details_leave_out_what_is_absent() {
         let details = Details::default().add("name", "val").maybe("expires", None::<u8>);
         assert_eq!(details.add("id", 7).render(), "name  val\nid    7\n");
+        let hostile = Details::default().add("\u{1b}[2J", "\u{1b}[2J").render();
+        assert_eq!(hostile, "\\u{1b}[2J  \\u{1b}[2J\n", "names come from outside, too");
     }
 }

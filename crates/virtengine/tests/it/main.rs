@@ -24,4 +24,6 @@ mod validator;
 mod daemon;
 mod daemon_tls;
 mod damage;
+mod multisig;
+mod cosmjs;
 mod streams;

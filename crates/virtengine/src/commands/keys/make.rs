@@ -27,6 +27,7 @@ use crate::cli::keys::ImportHexArgs;
 use crate::cli::keys::NewKeyArgs;
 use crate::cli::keys::PrivateForm;
 use crate::commands::keys::print;
+use crate::commands::multisig;
 use crate::context::Context;
 use crate::exit::Exit;
 use crate::output::progress::spin;
@@ -48,6 +49,9 @@ const PUBLIC_KEY_FILE_LIMIT: u64 = 16 * 1024;
 pub(crate) fn add(visit: &Visit<'_>, args: &AddArgs) -> Result<Exit, Problem> {
     if let Some(file) = &args.public_key {
         return register(visit, args, file);
+    }
+    if !args.multisig.is_empty() {
+        return multisig::account(visit, args);
     }
     let NewKeyArgs { purpose, storage, policy, inactive } = args.new.clone();
     let (name, algorithm) = (args.name.clone(), args.algo);
