@@ -21,6 +21,8 @@ const AGREED: &str = include_str!("../permissions.txt");
 
 /// The public key of RFC 8032 section 7.1, test 1, as a SubjectPublicKeyInfo.
 const SPKI: &str = "MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
+/// The same, its bytes alone.
+const PUBLIC_KEY: &str = "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 /// A seed of Ed25519.
 const SEED: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
 
@@ -135,7 +137,10 @@ fn ask(daemon: &Daemon, entry: &Entry, who: Option<(&str, &str)>, number: usize)
         .replace("{role}", "some-role")
         .replace("{policy}", "some-policy")
         .replace("{session}", "0123456789abcdef")
-        .replace("{permission}", "key:read");
+        .replace("{permission}", "key:read")
+        .replace("{multisig}", "some-multisig")
+        .replace("{operation}", "o-00000000000000000000000000000000")
+        .replace("{rule}", "some-rule");
     if entry.has_body {
         return daemon.ask(entry.method, &path, session, &what.to_string());
     }
@@ -175,6 +180,22 @@ fn sample(name: &str, key: &str, number: usize) -> Value {
         "self.enroll_mfa" => json!({"passphrase": "wrong"}),
         "roles.set" => json!({"permissions": ["key:read"]}),
         "audit.report" => json!({"since": "2026-01-01T00:00:00Z"}),
+        "multisig.create" => json!({
+            "name": format!("joint-{number}-{key}"), "description": "test", "threshold": 1,
+            "timeout_s": 60,
+            "signers": [{"label": "a", "algorithm": "ed25519", "public_key": PUBLIC_KEY}],
+        }),
+        "multisig.initiate" => json!({"message": "aGVsbG8=", "description": "test"}),
+        "multisig.sign" => json!({"key": key}),
+        "multisig.add_signature" => json!({"signer": "a", "signature": "AAAA"}),
+        "multisig.cancel" => json!({"reason": "test"}),
+        "approvals.set_rule" => json!({"acts": ["destroy"], "scope": "all", "quorum": "nobody"}),
+        "validator.begin" | "validator.confirm" => {
+            json!({"chain_id": "c-1", "height": 1, "reason": "test"})
+        }
+        "validator.stop_at" | "validator.hand_over" => {
+            json!({"chain_id": "c-1", "reason": "test"})
+        }
         moved if moved.starts_with("keys.") && !is_read(moved) => json!({"reason": "test"}),
         _ => json!({}),
     }
