@@ -36,11 +36,15 @@ mod report;
 mod tests;
 
 pub use admit::Admitted;
+pub(crate) use admit::admit_adopt;
+pub(crate) use admit::admit_adopted;
 pub(crate) use admit::admit_destroy;
 pub(crate) use admit::admit_generate;
 pub(crate) use admit::admit_import;
 pub(crate) use admit::admit_left_behind;
+pub(crate) use admit::admit_migrate;
 pub(crate) use admit::admit_operation;
+pub(crate) use admit::admit_remove_object;
 pub(crate) use admit::admit_sign;
 pub use decide::activate;
 pub use decide::activate_after;

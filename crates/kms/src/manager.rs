@@ -14,6 +14,7 @@ mod rotation;
 mod keys;
 mod signing;
 mod moves;
+mod tokens;
 mod policies;
 mod people;
 mod log;
@@ -70,6 +71,7 @@ pub use people::AccessManager;
 pub use signing::MESSAGE_LIMIT;
 pub use signing::Signed;
 pub use status::Status;
+pub use tokens::TokenObject;
 
 /// A home, open: the one way to its keys.
 #[derive(Debug)]
@@ -145,6 +147,12 @@ impl KeyManager {
         RecordId::from_random(id.to_be_bytes())
     }
 
+    /// Every storage, in the order in which they are named to people.
+    fn storages(&self) -> impl Iterator<Item = &dyn KeyStorage> {
+        let own: [&dyn KeyStorage; 2] = [&self.file, &self.memory];
+        own.into_iter().chain(self.options.storages.iter().map(|storage| &**storage))
+    }
+
     fn next_key_id(&self) -> Result<KeyId, Error> {
         home::random_16().map(KeyId::from_random)
     }
@@ -154,7 +162,10 @@ impl KeyManager {
             "file" => Ok(&self.file),
             "memory" => Ok(&self.memory),
             StorageName::OFFLINE => Err(Refused::KeptElsewhere.into()),
-            other => Err(Refused::StorageNotFound(other.to_owned()).into()),
+            other => match self.options.storages.iter().find(|storage| storage.name() == name) {
+                Some(storage) => Ok(&**storage),
+                None => Err(Refused::StorageNotFound(other.to_owned()).into()),
+            },
         }
     }
 }

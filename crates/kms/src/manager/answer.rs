@@ -86,6 +86,9 @@ impl Refused {
             Self::Lifecycle(refusal) => lifecycle(refusal),
             Self::Policy(refusal) => policy(refusal),
             Self::Storage(refused) => stored(refused),
+            Self::Elsewhere { refused, .. } => stored(refused),
+            Self::ObjectOnRecord(_) => ("key_on_record", ErrorKind::Conflict),
+            Self::NotInFile(_) => ("key_not_in_file", ErrorKind::Conflict),
             Self::KeyNotFound { .. } => ("key_not_found", ErrorKind::NotFound),
             Self::KeyMovedOn(_) => ("key_moved_on", ErrorKind::Conflict),
             Self::LabelTaken(_) => ("key_exists", ErrorKind::Conflict),
@@ -123,7 +126,10 @@ impl Refused {
                 &["set the clock; if it is right, say so with --accept-clock"]
             }
             Self::MemoryEndsNow => &["use --storage file"],
-            Self::StorageNotFound(_) => &["the storages here are file and memory"],
+            Self::StorageNotFound(_) => {
+                &["the storages are file, memory, and hsm:NAME for each [hsm.NAME] of config.toml"]
+            }
+            Self::ObjectOnRecord(_) => &["virtengine keys destroy NAME --reason TEXT"],
             Self::KeyNotFound { like, .. } if !like.is_empty() => {
                 return vec![format!("did you mean {}?", like.join(", "))];
             }
@@ -197,6 +203,11 @@ fn stored(refused: &storage::Refused) -> (&'static str, ErrorKind) {
         S::NotFound(_) => ("private_key_not_found", ErrorKind::Integrity),
         S::Exists(_) | S::KeystoreExists(_) => ("key_exists", ErrorKind::Conflict),
         S::Unsupported { .. } => ("algorithm_not_supported", ErrorKind::Usage),
+        S::NoImport { .. } => ("import_not_supported", ErrorKind::Usage),
+        S::NoOthers(_) | S::NoUnwrapping(_) => ("storage_cannot", ErrorKind::Usage),
+        S::NoObject { .. } => ("object_not_found", ErrorKind::NotFound),
+        S::AmbiguousObject { .. } => ("object_ambiguous", ErrorKind::Conflict),
+        S::NotAdoptable { .. } => ("object_not_adoptable", ErrorKind::Usage),
         S::InvalidKey { .. } => ("key_invalid", ErrorKind::Usage),
         S::PublicMismatch(_) => ("public_key_mismatch", ErrorKind::Integrity),
         S::Scheme { .. } => ("scheme_not_supported", ErrorKind::Usage),
@@ -214,6 +225,7 @@ impl Fault {
                 storage::Fault::Tampered { .. } | storage::Fault::SlotsTampered { .. } => {
                     ("key_file_altered", ErrorKind::Integrity)
                 }
+                storage::Fault::Device(error) => device(error.kind),
                 storage::Fault::NoSpace => ("no_space", ErrorKind::Unavailable),
                 storage::Fault::Disk(error) => disk(error),
                 storage::Fault::SelfTestFailed(_) => ("self_test_failed", ErrorKind::Integrity),
@@ -234,6 +246,9 @@ impl Fault {
     }
 
     fn advice(&self) -> Vec<String> {
+        if let Self::Storage(storage::Fault::Device(error)) = self {
+            return error.advice.clone();
+        }
         let lines: &[&str] = match self.answer().0 {
             "no_space" => &["nothing was signed or changed; free space, it works again by itself"],
             "read_only" => &["mount the file system for writing, or choose another --home"],
@@ -247,6 +262,20 @@ impl Fault {
             _ => &[],
         };
         lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+fn device(kind: storage::DeviceErrorKind) -> (&'static str, ErrorKind) {
+    use storage::DeviceErrorKind as D;
+    match kind {
+        D::Library => ("hsm_library", ErrorKind::Unavailable),
+        D::Settings => ("hsm_settings", ErrorKind::Unavailable),
+        D::Unavailable => ("hsm_unavailable", ErrorKind::Unavailable),
+        D::Full => ("hsm_full", ErrorKind::Unavailable),
+        D::Pin => ("hsm_pin", ErrorKind::Authentication),
+        D::Unsupported => ("hsm_unsupported", ErrorKind::Usage),
+        D::Integrity => ("hsm_wrong_answer", ErrorKind::Integrity),
+        D::Other => ("hsm_refused", ErrorKind::Unavailable),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::key::KeyId;
 use crate::key::KeyRef;
 use crate::key::Label;
 use crate::key::PolicyName;
+use crate::key::StorageName;
 use crate::lifecycle;
 use crate::storage;
 use crate::storage::StorageError;
@@ -79,6 +80,20 @@ pub enum Refused {
     /// What the storage has or takes.
     #[error(transparent)]
     Storage(#[from] storage::Refused),
+    /// The storage lacks the algorithm, and others have it.
+    #[error("{refused}{}", elsewhere_has(elsewhere))]
+    Elsewhere {
+        /// What the storage said.
+        refused: storage::Refused,
+        /// The storages here that can.
+        elsewhere: Vec<StorageName>,
+    },
+    /// The private key in a token is that of a record.
+    #[error("this private key is that of {0}; it goes when that key is destroyed")]
+    ObjectOnRecord(KeyRef),
+    /// Only what is in a file can be moved into a token.
+    #[error("the key is in storage {0}; only a key in a file can be moved")]
+    NotInFile(StorageName),
     /// No such key.
     #[error("key {key} is not here")]
     KeyNotFound {
@@ -313,4 +328,13 @@ impl From<ChangePassphraseError> for Error {
 
 fn by_process(pid: &Option<u32>) -> String {
     pid.map(|pid| format!(" by process {pid}")).unwrap_or_default()
+}
+
+fn elsewhere_has(storages: &[StorageName]) -> String {
+    let names: Vec<&str> = storages.iter().map(StorageName::as_str).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("; storage {one} can"),
+        several => format!("; storages {} can", several.join(", ")),
+    }
 }

@@ -18,6 +18,7 @@ use crate::audit::OpenAudit;
 use crate::audit::Opened;
 use crate::durable::Disk;
 use crate::durable::OsDisk;
+use crate::key::KeyId;
 use crate::key::ManagedKey;
 use crate::lifecycle::KeyLifecyclePolicy;
 use crate::lifecycle::Policies;
@@ -71,6 +72,8 @@ pub enum Notice {
     Replayed(usize),
     /// Keys that lived in the memory of a process that ended.
     MemoryGone(usize),
+    /// A key is destroyed on record, and its token could not be reached to remove its private half.
+    LeftOnToken(KeyId, String),
 }
 
 impl Notice {
@@ -84,6 +87,7 @@ impl Notice {
             Self::OutcomeUnknown(_) => "outcome_unknown",
             Self::Replayed(_) => "records_replayed",
             Self::MemoryGone(_) => "memory_keys_gone",
+            Self::LeftOnToken(..) => "private_key_left_on_token",
         }
     }
 }
@@ -118,6 +122,11 @@ impl fmt::Display for Notice {
             Self::MemoryGone(count) => {
                 write!(f, "{count} keys lived in the memory of a process that has ended")
             }
+            Self::LeftOnToken(id, why) => write!(
+                f,
+                "{id} is destroyed on record, and its private half is still on its token: {why}; \
+                 remove it: virtengine hsm delete"
+            ),
         }
     }
 }

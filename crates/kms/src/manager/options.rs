@@ -19,6 +19,7 @@ use crate::key::Purpose;
 use crate::key::StorageName;
 use crate::lifecycle::KeyLifecyclePolicy;
 use crate::manager::home::Layout;
+use crate::storage::KeyStorage;
 use crate::time::Clock;
 use crate::time::SystemClock;
 
@@ -37,6 +38,8 @@ pub struct Options {
     pub policies: Vec<KeyLifecyclePolicy>,
     /// Takes the clock's word although it is far ahead of the last record, or behind it.
     pub accept_clock: bool,
+    /// Storages beside `file` and `memory`, each under a name of its own: tokens and devices.
+    pub storages: Vec<Arc<dyn KeyStorage>>,
     /// Whether this process stays, so that keys in memory make sense.
     pub stays: bool,
 }
@@ -51,6 +54,7 @@ impl Options {
             session: SessionPolicy::default(),
             policies: Vec::new(),
             accept_clock: false,
+            storages: Vec::new(),
             stays: false,
         }
     }

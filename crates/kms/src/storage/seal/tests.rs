@@ -26,7 +26,7 @@ fn seed(byte: u8) -> SecretBytes {
 }
 
 fn slot<'a>(principal: &'a str, seed: &'a SecretBytes) -> NewSlot<'a> {
-    NewSlot { kind: SlotKind::Passphrase, principal, seed }
+    NewSlot { kind: SlotKind::Passphrase, principal, seed, wrapped: None }
 }
 
 fn id(byte: u8) -> KeyId {
