@@ -5,6 +5,7 @@
 
 mod argon2;
 mod home100k;
+mod hsm;
 mod sign;
 mod verify;
 
@@ -65,11 +66,12 @@ impl Row {
 
 type Bench = fn(&mut dyn FnMut(Row)) -> Outcome;
 
-const BENCHES: [(&str, Bench); 4] = [
+const BENCHES: [(&str, Bench); 5] = [
     ("sign-inproc", sign::run),
     ("audit-verify", verify::run),
     ("home-100k", home100k::run),
     ("argon2", argon2::run),
+    ("hsm-sign", hsm::run),
 ];
 
 /// Runs the benchmarks named (all, if none is).

@@ -4,6 +4,7 @@ mod bench;
 mod campaign;
 mod ci;
 mod home;
+mod hsm;
 mod shell;
 mod tools;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["hsm-worker"] => return kms_pkcs11::worker_main(), // started by kms-pkcs11 for a library
         ["crash-worker", rest @ ..] => return campaign::worker_main(rest), // started by campaigns
         ["campaign", rest @ ..] => campaign::main(rest),
         ["ci"] => ci::run(),

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod global;
+pub(crate) mod hsm;
 pub(crate) mod keys;
 pub(crate) mod policy;
 pub(crate) mod sign;
@@ -17,6 +18,7 @@ use crate::cli::access::RoleCommand;
 use crate::cli::access::SessionCommand;
 use crate::cli::audit::AuditCommand;
 use crate::cli::global::Global;
+use crate::cli::hsm::HsmCommand;
 use crate::cli::keys::KeysCommand;
 use crate::cli::policy::LifecycleCommand;
 use crate::cli::policy::PolicyCommand;
@@ -65,6 +67,9 @@ pub(crate) enum Command {
     /// Make, import, show and retire keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tokens: initialise, examine, make keys in them, move keys into them
+    #[command(subcommand)]
+    Hsm(HsmCommand),
     /// Sign a message with a key
     Sign(SignArgs),
     /// Verify a signature with a key (exit 0: valid, 8: not valid)

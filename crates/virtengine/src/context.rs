@@ -57,6 +57,7 @@ impl<'a> Context<'a> {
                 .map_err(|why| Problem::usage("the session settings are invalid").because(why))?,
             policies: config.policy.clone(),
             accept_clock: self.global.accept_clock,
+            storages: crate::hsm::storages(config)?,
             ..Options::new(&self.home)
         })
     }

@@ -103,12 +103,25 @@ fn enter<T>(
     }
     let passphrase = secrets::passphrase(context.global, "Passphrase", input)?;
     let kms = open(context)?;
+    unseal_by_token(context, &kms);
     let done = attend(&kms, &passphrase);
     drop(passphrase);
     let closed = kms.close().map_err(Problem::from);
     let value = done?;
     closed?;
     Ok(value)
+}
+
+/// Opens the keystore by the tokens that are to do so. That one does not answer stops nobody who has
+/// a slot of their own.
+fn unseal_by_token(context: &Context<'_>, kms: &KeyManager) {
+    let enabled = context.loaded.config.hsm.iter().filter(|(_, hsm)| hsm.unlock_keystore);
+    for (name, _) in enabled {
+        let Ok(storage) = format!("hsm:{name}").parse() else { continue };
+        if let Err(error) = kms.unseal_with_token(&storage) {
+            warn(&format!("{storage} did not open the keystore: {error}"));
+        }
+    }
 }
 
 fn attend<T>(

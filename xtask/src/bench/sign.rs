@@ -82,7 +82,7 @@ pub(super) fn run(print: &mut dyn FnMut(Row)) -> Outcome {
 }
 
 /// How often `work` is done by so many threads together in a second.
-fn per_second(callers: usize, work: &(dyn Fn() + Sync)) -> f64 {
+pub(super) fn per_second(callers: usize, work: &(dyn Fn() + Sync)) -> f64 {
     let done = AtomicU64::new(0);
     let started = Instant::now();
     let until = started + Duration::from_millis(700);
@@ -99,7 +99,7 @@ fn per_second(callers: usize, work: &(dyn Fn() + Sync)) -> f64 {
     done.load(Ordering::Relaxed) as f64 / started.elapsed().as_secs_f64()
 }
 
-fn length_of_last_line(home: &Path) -> Outcome<usize> {
+pub(super) fn length_of_last_line(home: &Path) -> Outcome<usize> {
     let path = home.join("audit/audit-000001.log");
     let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
     text.lines().last().map(|line| line.len() + 1).ok_or_else(|| "the log is empty".to_owned())
@@ -133,7 +133,7 @@ impl Bare {
 }
 
 #[derive(Debug)]
-struct BareFile(Box<dyn AppendFile>);
+pub(super) struct BareFile(pub(super) Box<dyn AppendFile>);
 
 impl Sink for BareFile {
     fn reserve(&mut self, bytes: u64) -> Result<(), DiskError> {

@@ -48,6 +48,7 @@ use crate::manager::rotation::successor_of;
 use crate::manager::way::Way;
 use crate::manager::way::text;
 use crate::storage;
+use crate::storage::DeviceError;
 use crate::storage::KeyStorage;
 use crate::storage::NewSlot;
 use crate::storage::SeedKeeper;
@@ -225,6 +226,30 @@ impl KeyManager {
             self.keys.insert(new.key.clone());
             self.keys.set_current(&old.label, id);
             Ok(new.key)
+        })
+    }
+
+    /// Runs the administration of a token (`operation`) on record: an intent before, the outcome after.
+    /// `about` is the HSM's name and the token's label.
+    ///
+    /// Needs `hsm:manage` and fresh MFA.
+    ///
+    /// # Errors
+    /// When the caller may not, or what `work` says.
+    pub fn administer_token<T>(
+        &self,
+        caller: &Caller,
+        (operation, (name, label)): (&str, (&str, &str)),
+        work: impl FnOnce() -> Result<T, DeviceError>,
+    ) -> Result<T, Error> {
+        self.operation(caller, EventType::HsmOperation, |way| {
+            let grant = way.authorize(Permission::HsmManage, &Target::None)?;
+            _ = way.confirm(grant)?;
+            way.draft.operation = Some(operation.to_owned());
+            way.note("hsm", name);
+            way.note("token", label);
+            way.intend()?;
+            Ok(work().map_err(StorageError::from)?)
         })
     }
 

@@ -2,6 +2,7 @@
 //!
 //! Each setting is read on its own, so that one mistake does not hide the next.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use toml::de::DeTable;
 use toml::de::DeValue;
 
 use crate::config::Config;
+use crate::config::hsm::Hsm;
 use crate::config::sections::KNOWN;
 use crate::output::Format;
 
@@ -69,6 +71,7 @@ impl Reader<'_> {
                     config.session = self.table("session", value);
                     self.refused(value, config.session.policy().err());
                 }
+                "hsm" => config.hsm = self.hsms(value),
                 "policy" => config.policy = self.policies(value),
                 unknown => {
                     let known = KNOWN.iter().map(|(name, _)| *name).chain(["output"]);
@@ -131,6 +134,26 @@ impl Reader<'_> {
             self.find(Some(key.span()), format!("{section}.{name}: {}", error.message()), None);
         }
         read.is_ok()
+    }
+
+    /// Reads the sections `[hsm.NAME]`.
+    fn hsms(&mut self, value: &Value<'_>) -> BTreeMap<String, Hsm> {
+        let Some(sections) = value.get_ref().as_table() else {
+            let message = "hsm is a table of tables: [hsm.NAME]".to_owned();
+            self.find(Some(value.span()), message, None);
+            return BTreeMap::new();
+        };
+        let mut found = BTreeMap::new();
+        for (name, section) in sections.iter() {
+            let before = self.findings.len();
+            let hsm: Hsm = self.table("hsm", section);
+            let name = name.get_ref().as_ref();
+            if self.findings.len() == before {
+                self.refused(section, hsm.refusal(name));
+            }
+            found.insert(name.to_owned(), hsm);
+        }
+        found
     }
 
     fn policies(&mut self, value: &Value<'_>) -> Vec<KeyLifecyclePolicy> {

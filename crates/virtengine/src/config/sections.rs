@@ -10,11 +10,18 @@ use kms::audit::MIN_FILE_BYTES;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::config::hsm::Hsm;
+
 /// A section and the names of its settings, for "did you mean" and for the environment.
 ///
 /// A test holds this table and the structs together.
 pub(crate) const KNOWN: &[(&str, &[&str])] =
-    &[("audit", Audit::FIELDS), ("session", Session::FIELDS), ("policy", POLICY_FIELDS)];
+    &[
+        ("audit", Audit::FIELDS),
+        ("session", Session::FIELDS),
+        ("hsm", Hsm::FIELDS),
+        ("policy", POLICY_FIELDS),
+    ];
 
 /// `[audit]`: the specification's `AuditLogConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -164,6 +171,7 @@ mod tests {
     fn table_of_names_and_structs_agree() {
         assert_eq!(sorted(Audit::FIELDS), names(Audit::default()));
         assert_eq!(sorted(Session::FIELDS), names(Session::default()));
+        assert_eq!(sorted(Hsm::FIELDS), names(Hsm::default()));
         assert_eq!(sorted(POLICY_FIELDS), names(KeyLifecyclePolicy::standard()));
     }
 }
