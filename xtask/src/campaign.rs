@@ -7,6 +7,8 @@
 mod acknowledged;
 mod check;
 mod disk_full;
+mod hsm_faults;
+mod hsm_sessions;
 mod kill;
 mod power_cut;
 mod round;
@@ -61,7 +63,15 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 5] = ["power-cut-ext4", "power-cut-xfs", "disk-full", "kill-9", "system-calls"];
+const NAMES: [&str; 7] = [
+    "power-cut-ext4",
+    "power-cut-xfs",
+    "disk-full",
+    "kill-9",
+    "system-calls",
+    "hsm-faults",
+    "hsm-sessions",
+];
 
 /// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
 pub(crate) fn main(words: &[&str]) -> Outcome {
@@ -100,6 +110,8 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
         "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, plan)?,
         "disk-full" => disk_full::run(plan)?,
         "kill-9" => Some(kill::run(plan)?),
+        "hsm-faults" => hsm_faults::run(plan)?,
+        "hsm-sessions" => hsm_sessions::run(plan)?,
         _ => syscalls::run(plan)?,
     };
     let Some(tally) = tally else { return Ok(()) };

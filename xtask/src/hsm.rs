@@ -44,8 +44,10 @@ pub(crate) fn token(dir: &Path, library: &Path) -> Outcome<HsmProviderConfig> {
     let tokens = dir.join("tokens");
     std::fs::create_dir_all(&tokens).map_err(text)?;
     let conf = dir.join("softhsm2.conf");
-    let settings =
-        format!("directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n", tokens.display());
+    let settings = format!(
+        "directories.tokendir = {}\nobjectstore.backend = file\nlog.level = ERROR\n",
+        tokens.display()
+    );
     std::fs::write(&conf, settings).map_err(text)?;
     let pin_file = dir.join("pin");
     std::fs::write(&pin_file, PIN).map_err(text)?;

@@ -85,6 +85,7 @@ pub use rotation::begin_rotation;
 pub use rotation::complete_consensus_rotation;
 pub use rotation::complete_rotation;
 pub use rotation::may_rotate;
+pub(crate) use rotation::migrate;
 pub use state::grace_ends;
 pub use state::state_at;
 pub use table::Transition;

@@ -50,7 +50,9 @@ pub(crate) fn named(config: &Config, name: Option<&Label>) -> Result<String, Pro
         (None, [only]) => Ok((*only).to_owned()),
         (Some(name), _) => Err(unknown(format!("no HSM is named `{name}`"), &known)),
         (None, []) => Err(unknown("no HSM is configured".to_owned(), &known)),
-        (None, _) => Err(Problem::usage("there are several HSMs; name one").because(known.join(", "))),
+        (None, _) => {
+            Err(Problem::usage("there are several HSMs; name one").because(known.join(", ")))
+        }
     }
 }
 
@@ -59,7 +61,8 @@ pub(crate) fn named(config: &Config, name: Option<&Label>) -> Result<String, Pro
 /// # Errors
 /// When there is none, or its section cannot be used.
 pub(crate) fn configured(config: &Config, name: &str) -> Result<HsmProviderConfig, Problem> {
-    let section = config.hsm.get(name).ok_or_else(|| unknown(format!("no HSM is named `{name}`"), &[]))?;
+    let section =
+        config.hsm.get(name).ok_or_else(|| unknown(format!("no HSM is named `{name}`"), &[]))?;
     let mut found = section.named(name).map_err(|why| {
         Problem::new(Exit::Usage, "config_invalid", format!("[hsm.{name}] is invalid")).because(why)
     })?;

@@ -168,7 +168,8 @@ fn measured(callers: usize, work: &(dyn Fn() + Sync)) -> (f64, f64) {
 /// is no child that has ended, so each is read by itself.
 fn processor_time() -> Duration {
     let own = std::process::id().to_string();
-    let tick = Duration::from_secs(1) / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100);
+    let tick = Duration::from_secs(1)
+        / u32::try_from(rustix::param::clock_ticks_per_second()).unwrap_or(100);
     let all = std::fs::read_dir("/proc").into_iter().flatten().flatten();
     let ticks: u32 = all
         .filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok())

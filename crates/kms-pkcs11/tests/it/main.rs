@@ -11,3 +11,5 @@ mod token;
 mod softhsm;
 mod faulty;
 mod faults;
+mod kryoptic;
+mod tpm;

@@ -18,13 +18,10 @@ use crate::key::Label;
 use crate::key::ManagedKey;
 use crate::key::Origin;
 use crate::key::PublicKey;
-use crate::key::Purpose;
 use crate::key::Reason;
 use crate::key::StorageName;
 use crate::lifecycle;
 use crate::lifecycle::Context;
-use crate::lifecycle::Moved;
-use crate::lifecycle::Refusal;
 use crate::lifecycle::Successor;
 use crate::lifecycle::Transition;
 use crate::lifecycle::uses::Adopt;
@@ -210,10 +207,15 @@ impl KeyManager {
             let made = ManagedKey {
                 origin: Origin::Imported,
                 storage: to.clone(),
+                expires_at: old.expires_at, // it grows no younger by moving
                 ..successor_of(&old, id, public_key, way.now)
             };
-            let (retired, new) = taken_over(&old, (made, &by), &context)
+            let copy = Successor { key: &made, policy: &policy };
+            let moved = lifecycle::migrate(&old, copy, &context)
                 .or_else(|refusal| self.take_back(to, &old, (id, way.now), refusal.into()))?;
+            let retired = moved.old;
+            let mut new = Entry::of(made, &by);
+            new.moved(moved.new);
             way.note("successor", id.to_string());
             way.note("fingerprint", fingerprint(&new.key.public_key).to_string());
             way.note("to", retired.key.state.name());
@@ -473,30 +475,4 @@ fn check_algorithm(wanted: Option<Algorithm>, found: Algorithm) -> Result<(), Er
         Some(wanted) if wanted != found => Err(Refused::OtherAlgorithm { wanted, found }.into()),
         Some(_) | None => Ok(()),
     }
-}
-
-/// One key retired and its copy in use, decided in one go: at no moment may both sign.
-fn taken_over(
-    old: &ManagedKey,
-    (made, by): (ManagedKey, &str),
-    context: &Context<'_>,
-) -> Result<(Moved, Entry), Refusal> {
-    let mut new = Entry::of(made, by);
-    let consensus = old.purpose == Purpose::Consensus;
-    if !consensus {
-        new.moved(lifecycle::activate(&new.key, context)?);
-    }
-    let named = Successor { key: &new.key, policy: context.policy };
-    let begun = lifecycle::begin_rotation(old, named, context)?;
-    new.moved(begun.new);
-    let done = if consensus {
-        let named = Successor { key: &new.key, policy: context.policy };
-        let done = lifecycle::complete_consensus_rotation(&begun.old.key, named, context)?;
-        new.moved(done.new);
-        done.old
-    } else {
-        lifecycle::complete_rotation(&begun.old.key, &new.key, context)?
-    };
-    let steps = begun.old.steps.into_iter().chain(done.steps).collect();
-    Ok((Moved { key: done.key, steps }, new))
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use kms::key::Label;
 use kms_pkcs11::HsmProviderConfig;
-use kms_pkcs11::Pkcs11Uri;
 use kms_pkcs11::PinSource;
+use kms_pkcs11::Pkcs11Uri;
 use kms_pkcs11::Profile;
 use kms_pkcs11::Timeouts;
 use serde::Deserialize;
@@ -123,7 +123,8 @@ impl Hsm {
         };
         let config = match &self.uri {
             Some(uri) => {
-                let uri: Pkcs11Uri = uri.parse().map_err(|e: kms_pkcs11::UriError| e.to_string())?;
+                let uri: Pkcs11Uri =
+                    uri.parse().map_err(|e: kms_pkcs11::UriError| e.to_string())?;
                 config.with_uri(uri).map_err(|e| e.to_string())?
             }
             None => config,

@@ -15,13 +15,12 @@ use crate::config::hsm::Hsm;
 /// A section and the names of its settings, for "did you mean" and for the environment.
 ///
 /// A test holds this table and the structs together.
-pub(crate) const KNOWN: &[(&str, &[&str])] =
-    &[
-        ("audit", Audit::FIELDS),
-        ("session", Session::FIELDS),
-        ("hsm", Hsm::FIELDS),
-        ("policy", POLICY_FIELDS),
-    ];
+pub(crate) const KNOWN: &[(&str, &[&str])] = &[
+    ("audit", Audit::FIELDS),
+    ("session", Session::FIELDS),
+    ("hsm", Hsm::FIELDS),
+    ("policy", POLICY_FIELDS),
+];
 
 /// `[audit]`: the specification's `AuditLogConfig`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -21,3 +21,4 @@ mod secrets;
 mod dev;
 mod damage;
 mod streams;
+mod hsm;

@@ -104,7 +104,11 @@ pub(super) fn list(context: &Context<'_>, args: &NamedArgs) -> Result<Exit, Prob
 pub(super) fn delete(context: &Context<'_>, args: &DeleteArgs) -> Result<Exit, Problem> {
     let name = storage(context, args.hsm.as_ref())?;
     let object = &args.object;
-    confirm::severe(context.global, &format!("remove the key `{object}` of {name} for ever"), object)?;
+    confirm::severe(
+        context.global,
+        &format!("remove the key `{object}` of {name} for ever"),
+        object,
+    )?;
     visit(context, Stdin::Free, |visit| {
         let would = || Ok(format!("remove the key `{object}` of {name}"));
         if let Some(exit) = visit.rehearse(Permission::HsmManage, would)? {

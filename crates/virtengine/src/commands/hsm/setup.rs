@@ -89,10 +89,10 @@ pub(super) fn enroll(context: &Context<'_>, args: &NamedArgs) -> Result<Exit, Pr
     if context.global.dry_run {
         return rehearsal(context, &format!("let {name} open the keystore"));
     }
-    let slot = visit(context, Stdin::Free, |visit| {
-        Ok(visit.kms.enroll_token(visit.caller, &name)?)
-    })?;
-    let view = SlotView { slot: slot.id.to_string(), kind: slot.kind.name(), storage: name.clone() };
+    let slot =
+        visit(context, Stdin::Free, |visit| Ok(visit.kms.enroll_token(visit.caller, &name)?))?;
+    let view =
+        SlotView { slot: slot.id.to_string(), kind: slot.kind.name(), storage: name.clone() };
     context.data(&view, || format!("slot {} of the keystore is {name}'s\n", view.slot))?;
     warn("who has this home, the token and its PIN now has its keys: keep the three apart");
     say("set unlock_keystore = true in its section to use it at each start");
