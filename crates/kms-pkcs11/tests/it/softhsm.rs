@@ -68,3 +68,36 @@ fn provider_has_the_methods_of_the_specification() {
     assert!(matches!(gone, kms_pkcs11::HsmError::NotFound(_)), "{gone}");
     provider.close();
 }
+
+#[test]
+fn worker_ends_when_the_process_that_started_it_is_gone() {
+    let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+    let mut worker = std::process::Command::new(env!("CARGO_BIN_EXE_hsm-worker"))
+        .stdin(std::os::fd::OwnedFd::from(there))
+        .spawn()
+        .unwrap();
+    assert_eq!(worker.try_wait().unwrap(), None);
+    drop(here);
+    worker.wait().unwrap(); // returns, or the test never ends
+}
+
+#[test]
+fn worker_started_by_a_person_does_nothing() {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_hsm-worker"))
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn documentation_has_every_profile_with_its_source() {
+    let text = include_str!("../../../../docs/hsm.md");
+    for profile in kms_pkcs11::PROFILES {
+        let row = text.lines().find(|line| line.contains(&format!("| `{}` |", profile.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/hsm.md lacks {}", profile.name));
+        assert!(row.contains(profile.title) && row.contains(profile.source), "{row}");
+        let tested = row.contains("each time");
+        assert_eq!(tested, profile.tested == kms_pkcs11::Tested::EachTime, "{row}");
+    }
+}
