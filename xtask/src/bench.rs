@@ -96,6 +96,11 @@ pub(crate) fn main(words: &[&str]) -> Outcome {
     Ok(())
 }
 
+/// The opponent of `hsm-sign`, a process of its own.
+pub(crate) fn hsm_loop(words: &[&str]) -> Outcome {
+    hsm::loop_main(words)
+}
+
 /// The middle one of several measurements.
 pub(crate) fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);

@@ -26,6 +26,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
         ["hsm-worker"] => return kms_pkcs11::worker_main(), // started by kms-pkcs11 for a library
+        ["hsm-loop", rest @ ..] => bench::hsm_loop(rest),   // started by a benchmark
         ["crash-worker", rest @ ..] => return campaign::worker_main(rest), // started by campaigns
         ["campaign", rest @ ..] => campaign::main(rest),
         ["ci"] => ci::run(),

@@ -134,7 +134,7 @@ impl HsmProviderConfig {
         agree("serial", &mut self.serial, uri.serial)?;
         agree("slot_id", &mut self.slot_id, uri.slot_id)?;
         if let Some(path) = uri.module_path {
-            let mut set = (!self.library_path.as_os_str().is_empty()).then(|| self.library_path);
+            let mut set = (!self.library_path.as_os_str().is_empty()).then_some(self.library_path);
             agree("library_path", &mut set, Some(path))?;
             self.library_path = set.unwrap_or_default();
         }

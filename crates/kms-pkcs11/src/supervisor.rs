@@ -363,15 +363,11 @@ impl Supervisor {
             None => source.read(hsm)?,
         };
         self.lock().ledger.begin(hsm, slot, (profile, self.config.risk_pin))?;
-        let outcome = run(&step, Some(&pin));
-        let verdict = match outcome {
-            Ok(_) => {
-                let mut state = self.lock();
-                state.ledger.judged(Ok(()));
-                state.pin = Some(pin);
-                return Ok(());
-            }
-            Err(failure) => failure,
+        let Err(verdict) = run(&step, Some(&pin)) else {
+            let mut state = self.lock();
+            state.ledger.judged(Ok(()));
+            state.pin = Some(pin);
+            return Ok(());
         };
         if verdict.kind != FailureKind::Pin {
             let mut state = self.lock();

@@ -70,12 +70,7 @@ fn run() -> io::Result<()> {
 fn end_with(socket: UnixStream) -> io::Result<()> {
     let watch = move || {
         let mut waited = [PollFd::new(&socket, PollFlags::empty())];
-        loop {
-            match rustix::event::poll(&mut waited, None) {
-                Err(rustix::io::Errno::INTR) => {}
-                _ => break, // hung up
-            }
-        }
+        while rustix::event::poll(&mut waited, None) == Err(rustix::io::Errno::INTR) {}
         // Not `exit`, which runs what the library has registered and may hang in it.
         let own = rustix::process::getpid();
         let _ = rustix::process::kill_process(own, Signal::KILL);

@@ -1,5 +1,5 @@
-//! Signing on a token through the whole way, against a loop over `cryptoki` in one process: the same
-//! token, a session for each caller, each signature verified with the same library, the record of the
+//! Signing on a token through the whole way, against a loop over `cryptoki` in a process of its own: the
+//! same token, a session for each caller, each signature verified with the same library, the record of the
 //! same size appended with the same group commit, and nothing else. Beside it, without a bar, against
 //! the bare loop, and the processor time that all our processes spend on a signature beyond that loop.
 //!
@@ -7,6 +7,7 @@
 //! `session_pooling` is off.
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::Duration;
@@ -49,8 +50,6 @@ use crate::home;
 use crate::hsm;
 use crate::shell::Outcome;
 
-/// Where the second of the two processes finds its directory.
-const DIRECTORY: &str = "XTASK_HSM_DIRECTORY";
 const ROUNDS: usize = 5;
 const CALLERS: [usize; 3] = [1, 2, 8];
 /// The length of a message, in bytes.
@@ -58,42 +57,29 @@ const MESSAGE: usize = 200;
 
 pub(super) fn run(print: &mut dyn FnMut(Row)) -> Outcome {
     let library = hsm::softhsm().ok_or("SoftHSM 2 is missing: apt-get install softhsm2")?;
-    let Some(directory) = std::env::var_os(DIRECTORY) else { return with_environment() };
-    let directory = std::path::PathBuf::from(directory);
-    let config = hsm::token(&directory, &library)?;
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let directory = directory.path();
+    let config = hsm::token(directory, &library)?;
     let path = directory.join("home");
     home::init(&path)?;
     let ours = Product::open(&path, config.clone())?;
-    let unpooled_path = directory.join("unpooled");
-    home::init(&unpooled_path)?;
     for algorithm in Algorithm::ALL {
         let key = ours.key(algorithm)?;
         ours.sign(&key.id.into());
         let line = length_of_last_line(&path)?;
-        let theirs = Loop::new(&config, &key, (&directory, line))?;
-        compare(&ours, &theirs, &key, print);
+        let theirs = Opponent { config: &config, key: &key, directory, line };
+        compare(&ours, &theirs, &key, print)?;
     }
     ours.close()?;
-    unpooled(&directory, config, print)
+    unpooled(directory, config, print)
 }
 
-/// Starts this program again with what SoftHSM reads in the environment: the opponent loads the
-/// library into this process.
-fn with_environment() -> Outcome {
-    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
-    let conf = directory.path().join("softhsm2.conf");
-    let json = std::env::args().filter(|argument| argument == "--json");
-    let status = std::process::Command::new("/proc/self/exe")
-        .args(["bench", "hsm-sign"])
-        .args(json)
-        .env(DIRECTORY, directory.path())
-        .env("SOFTHSM2_CONF", conf)
-        .status()
-        .map_err(|error| error.to_string())?;
-    if status.success() { Ok(()) } else { Err(format!("hsm-sign: {status}")) }
-}
-
-fn compare(ours: &Product, theirs: &Loop, key: &ManagedKey, print: &mut dyn FnMut(Row)) {
+fn compare(
+    ours: &Product,
+    theirs: &Opponent<'_>,
+    key: &ManagedKey,
+    print: &mut dyn FnMut(Row),
+) -> Outcome {
     let named = KeyRef::Id(key.id);
     for callers in CALLERS {
         let mut figures = [const { Vec::new() }; 5];
@@ -101,10 +87,8 @@ fn compare(ours: &Product, theirs: &Loop, key: &ManagedKey, print: &mut dyn FnMu
             let (rate, cpu) = measured(callers, &|| ours.sign(&named));
             figures[0].push(rate);
             figures[1].push(cpu);
-            let (rate, cpu) = measured(callers, &|| theirs.sign_verify_append());
-            figures[2].push(rate);
-            figures[3].push(cpu);
-            figures[4].push(per_second(callers, &|| _ = theirs.sign_only()));
+            let loops = theirs.run(callers)?;
+            figures.iter_mut().skip(2).zip(loops).for_each(|(figure, value)| figure.push(value));
         }
         let [ours, our_cpu, theirs, their_cpu, bare] = figures.map(median);
         let row = |opponent, ours, theirs, unit| Row {
@@ -120,6 +104,7 @@ fn compare(ours: &Product, theirs: &Loop, key: &ManagedKey, print: &mut dyn FnMu
         print(row("bare cryptoki loop", ours, bare, "op/s"));
         print(row("cryptoki, verify, append", our_cpu, their_cpu, "us cpu"));
     }
+    Ok(())
 }
 
 /// A session for each signature, against the pool.
@@ -129,6 +114,7 @@ fn unpooled(
     print: &mut dyn FnMut(Row),
 ) -> Outcome {
     let path = directory.join("unpooled");
+    home::init(&path)?;
     let without = kms_pkcs11::HsmProviderConfig { session_pooling: false, ..config.clone() };
     let fresh = Product::open(&path, without)?;
     let pooled_path = directory.join("pooled");
@@ -216,7 +202,55 @@ impl Product {
     }
 }
 
-/// The opponent: no process of its own, no way, no recovery.
+/// The opponent, in a process of its own, in which there is nothing of the product.
+struct Opponent<'a> {
+    config: &'a kms_pkcs11::HsmProviderConfig,
+    key: &'a ManagedKey,
+    directory: &'a Path,
+    line: usize,
+}
+
+impl Opponent<'_> {
+    /// Signatures a second with verifying and appending, processor time of each, and signatures a
+    /// second with nothing but signing.
+    fn run(&self, callers: usize) -> Outcome<[f64; 3]> {
+        let output = Command::new("/proc/self/exe")
+            .arg("hsm-loop")
+            .arg(&self.config.library_path)
+            .arg(self.directory)
+            .arg(hex::encode(self.key.id.as_bytes()))
+            .arg(self.key.algorithm().name())
+            .arg(hex::encode(self.key.public_key.as_bytes()))
+            .args([self.line.to_string(), callers.to_string()])
+            .envs(self.config.environment.iter().map(|(name, value)| (name, value)))
+            .stderr(std::process::Stdio::inherit())
+            .output()
+            .map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let figures: Vec<f64> = text.split_whitespace().filter_map(|f| f.parse().ok()).collect();
+        figures.try_into().map_err(|_| format!("the opponent said `{text}`"))
+    }
+}
+
+/// The opponent's own `main`; what is printed is [`Opponent::run`].
+pub(crate) fn loop_main(words: &[&str]) -> Outcome {
+    let [library, directory, id, algorithm, public, line, callers] = words else {
+        return Err("started by the benchmark alone".to_owned());
+    };
+    let bytes = |text: &str| hex::decode(text).map_err(|error| error.to_string());
+    let algorithm: Algorithm = algorithm.parse().map_err(|error| format!("{error}"))?;
+    let public = PublicKey::new(algorithm, &bytes(public)?).map_err(|error| error.to_string())?;
+    let number = |text: &str| text.parse::<usize>().map_err(|error| error.to_string());
+    let key = (bytes(id)?, public);
+    let theirs = Loop::new(Path::new(library), key, (Path::new(directory), number(line)?))?;
+    theirs.sign_verify_append(); // sessions, self-tests
+    let (rate, cpu) = measured(number(callers)?, &|| theirs.sign_verify_append());
+    let bare = per_second(number(callers)?, &|| _ = theirs.sign_only());
+    println!("{rate} {cpu} {bare}");
+    Ok(())
+}
+
+/// A token, a key, a log; no way, no recovery.
 struct Loop {
     _login: Mutex<Session>,
     sessions: Mutex<Vec<Session>>,
@@ -224,34 +258,27 @@ struct Loop {
     public: PublicKey,
     line: Vec<u8>,
     log: GroupCommit<(), BareFile>,
-    pkcs11: &'static Pkcs11,
+    pkcs11: Pkcs11,
     slot: cryptoki::slot::Slot,
 }
 
 impl Loop {
     fn new(
-        config: &kms_pkcs11::HsmProviderConfig,
-        key: &ManagedKey,
+        library: &Path,
+        (id, public): (Vec<u8>, PublicKey),
         (directory, line): (&Path, usize),
     ) -> Outcome<Self> {
-        let pkcs11 = loaded(config)?;
         let fault = |error: cryptoki::error::Error| error.to_string();
+        let pkcs11 = Pkcs11::new(library).map_err(fault)?;
+        let flags = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
+        pkcs11.initialize(flags).map_err(fault)?;
         let slots = pkcs11.get_slots_with_initialized_token().map_err(fault)?;
         let slot = *slots.first().ok_or("no token")?;
         let login = pkcs11.open_rw_session(slot).map_err(fault)?;
-        let pin = AuthPin::from(hsm::PIN);
-        match login.login(UserType::User, Some(&pin)) {
-            Ok(()) => {}
-            Err(cryptoki::error::Error::Pkcs11(
-                cryptoki::error::RvError::UserAlreadyLoggedIn,
-                _,
-            )) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-        let named =
-            [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(key.id.as_bytes().to_vec())];
+        login.login(UserType::User, Some(&AuthPin::from(hsm::PIN))).map_err(fault)?;
+        let named = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id)];
         let handle = *login.find_objects(&named).map_err(fault)?.first().ok_or("no key")?;
-        let log = directory.join(format!("bare-{}.log", key.id));
+        let log = directory.join(format!("bare-{}.log", std::process::id()));
         let file = OsDisk.append(&log).map_err(|error| error.to_string())?;
         let mut bytes = vec![b'x'; line];
         if let Some(last) = bytes.last_mut() {
@@ -261,7 +288,7 @@ impl Loop {
             _login: Mutex::new(login),
             sessions: Mutex::default(),
             key: handle,
-            public: key.public_key.clone(),
+            public,
             line: bytes,
             log: GroupCommit::start((), BareFile(file)).map_err(|error| error.to_string())?,
             pkcs11,
@@ -312,16 +339,4 @@ impl Loop {
         let (_, receipt) = appended.expect("the benchmark's disk has room");
         receipt.wait().expect("the benchmark's disk works");
     }
-}
-
-/// The library, loaded and initialised once in this process.
-fn loaded(config: &kms_pkcs11::HsmProviderConfig) -> Outcome<&'static Pkcs11> {
-    static LOADED: std::sync::OnceLock<Pkcs11> = std::sync::OnceLock::new();
-    if let Some(loaded) = LOADED.get() {
-        return Ok(loaded);
-    }
-    let pkcs11 = Pkcs11::new(&config.library_path).map_err(|error| error.to_string())?;
-    let flags = CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK);
-    pkcs11.initialize(flags).map_err(|error| error.to_string())?;
-    Ok(LOADED.get_or_init(|| pkcs11))
 }

@@ -170,6 +170,9 @@ impl Library {
 #[derive(Debug)]
 struct Kept(#[expect(dead_code, reason = "what counts is that it stays open")] Session);
 
+/// The public half a handle was found for, and the handle.
+type KeptHandle = (Box<[u8]>, ObjectHandle);
+
 /// A token that someone has logged in to.
 #[derive(Debug)]
 pub(super) struct Module {
@@ -183,7 +186,7 @@ pub(super) struct Module {
     pub(super) vendor_eddsa: bool,
     /// The handles of private keys, by id and public half. Emptied after every error: a handle may
     /// name another key then.
-    handles: RwLock<HashMap<Box<[u8]>, (Box<[u8]>, ObjectHandle)>>,
+    handles: RwLock<HashMap<Box<[u8]>, KeptHandle>>,
 }
 
 impl Module {

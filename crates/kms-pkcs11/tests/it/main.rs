@@ -1,7 +1,6 @@
 //! Runs against real tokens: SoftHSM 2, Kryoptic, and a TPM 2.0 in software, each started by the test
 //! that needs it.
 #![expect(
-    clippy::indexing_slicing,
     clippy::panic,
     clippy::unwrap_used,
     reason = "all of this crate is tests, also the functions beside them"

@@ -61,7 +61,7 @@ fn provider_has_the_methods_of_the_specification() {
     assert!(provider.verify(&key, message, &signature.bytes));
     assert!(!provider.verify(&key, (b"another", Scheme::default()), &signature.bytes));
     assert_eq!(provider.get_key("validator-key").unwrap(), key);
-    assert_eq!(provider.list_keys().unwrap(), [key.clone()]);
+    assert_eq!(provider.list_keys().unwrap(), std::slice::from_ref(&key));
     assert_eq!(provider.export_public_key(&key).unwrap(), key.public_key);
     provider.delete_key("validator-key").unwrap();
     let gone = provider.sign(&key, message).unwrap_err();

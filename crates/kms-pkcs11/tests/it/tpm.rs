@@ -1,7 +1,7 @@
 //! A TPM 2.0: swtpm behind tpm2-abrmd and tpm2-pkcs11, all from Debian packages, all started here and
 //! ended with the test.
 
-use std::io::Read;
+use std::io::BufRead;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Child;
@@ -115,15 +115,10 @@ fn message_bus() -> (Running, String) {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let mut address = Vec::new();
+    let mut address = String::new();
     let out = child.stdout.as_mut().unwrap();
-    for byte in out.bytes() {
-        match byte.unwrap() {
-            b'\n' => break,
-            byte => address.push(byte),
-        }
-    }
-    (Running(child), String::from_utf8(address).unwrap())
+    std::io::BufReader::new(out).read_line(&mut address).unwrap();
+    (Running(child), address.trim_end().to_owned())
 }
 
 /// Waits until the library finds its TPM.
