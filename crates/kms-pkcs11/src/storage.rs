@@ -232,8 +232,7 @@ impl KeyStorage for HsmStorage {
         let handle = HsmKeyHandle { label: object.label, id: Vec::new(), public_key };
         let test = (&b"proof of a key that is taken over"[..], Scheme::default());
         self.provider.sign_as(&handle, false, test).map_err(|error| self.error(error, id))?;
-        let origin = if object.local { Origin::Adopted } else { Origin::Imported };
-        Ok(AdoptedKey { public_key: handle.public_key, origin })
+        Ok(AdoptedKey { public_key: handle.public_key, local: object.local })
     }
 
     fn remove_object(&self, cleared: &Cleared<RemoveObject<'_>>) -> Result<(), StorageError> {

@@ -115,7 +115,8 @@ impl KeyManager {
             check_algorithm(new.algorithm, algorithm)?;
             self.check_unknown(&found.public_key)?;
             lifecycle::admit_adopted((new.purpose, algorithm), &policy)?;
-            let made = (found.origin, found.public_key, way.now);
+            way.note("made_in_token", found.local.to_string());
+            let made = (Origin::Adopted, found.public_key, way.now);
             let key = new_record(id, label, &new, &policy, made);
             self.enter(way, key, &policy, new.activate)
         })
@@ -444,7 +445,7 @@ impl KeyManager {
     fn record_of(&self, name: &StorageName, object: &StoredObject) -> Option<ManagedKey> {
         let slots = self.keys.all();
         slots.iter().map(|slot| slot.read().clone()).find(|key| {
-            let adopted = key.origin != Origin::Generated
+            let adopted = key.origin == Origin::Adopted
                 && object.public_key.as_ref() == Some(&key.public_key)
                 && object.key.is_none();
             key.storage == *name && (object.key == Some(key.id) || adopted)

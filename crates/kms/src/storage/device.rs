@@ -6,7 +6,6 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::key::KeyId;
-use crate::key::Origin;
 use crate::key::PublicKey;
 use crate::key::StorageName;
 use crate::storage::error::StorageError;
@@ -79,8 +78,8 @@ pub struct ObjectAttributes {
 pub struct AdoptedKey {
     /// Its public half, under which a test signature of it was verified.
     pub public_key: PublicKey,
-    /// [`Origin::Adopted`], or [`Origin::Imported`] where the storage says that it was brought there.
-    pub origin: Origin,
+    /// Whether the storage says that it was made there, not brought.
+    pub local: bool,
 }
 
 /// The seed of a keystore slot, encrypted to a key that never leaves its token.

@@ -298,6 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn hsms_are_read_by_name_and_mistakes_in_them_have_a_line() {
+        let text = "[hsm.soft]\nlibrary_path = \"/lib/x.so\"\n[hsm.other]\nlibary_path = \"/l\"\n\
+                    [hsm.third]\nlibrary_path = \"/l\"\nmax_sessions = 1\n";
+        let (config, found) = parse(text);
+        assert_eq!(config.hsm.len(), 3);
+        let lines: Vec<String> = found.iter().map(Finding::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "line 4: unknown key `hsm.libary_path`; did you mean `library_path`?",
+                "line 5: hsm.third: max_sessions is 2 to 256; one keeps the login",
+            ]
+        );
+        assert_eq!(findings("hsm = 1"), ["line 1: hsm is a table of tables: [hsm.NAME]"]);
+    }
+
+    #[test]
     fn hostile_files_are_refused_without_a_panic() {
         for text in ["policy = 1", "audit = []", "[[audit]]", "[policy]\nname=\"x\"", "a.b.c = 1"] {
             assert_eq!(findings(text).len(), 1, "{text}");
