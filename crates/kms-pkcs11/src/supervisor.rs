@@ -352,9 +352,10 @@ impl Supervisor {
         run: &dyn Fn(&Step, Option<&SecretBytes>) -> Outcome<Stepped>,
     ) -> Result<(), HsmError> {
         let hsm = &self.config.name;
-        let step = Step::Login { slot: slot.id };
+        let told = |failure: Failure| error::of_failure(hsm, &failure);
+        run(&Step::Open { slot: slot.id }, None).map_err(told)?;
+        let step = Step::Login;
         let Some(source) = &self.config.pin else {
-            let told = |failure: Failure| error::of_failure(hsm, &failure);
             return run(&step, None).map(drop).map_err(told);
         };
         let kept = self.lock().pin.take();

@@ -35,8 +35,11 @@ pub(crate) enum Step {
     Initialize,
     /// Looks at the slots.
     Slots,
-    /// Opens the session that keeps the login, and logs in where a PIN comes with it.
-    Login { slot: u64 },
+    /// Opens the session that will keep the login. A step of its own: where this one hangs, the PIN was
+    /// not risked.
+    Open { slot: u64 },
+    /// Logs in there, where a PIN comes with it.
+    Login,
     /// Asks the token what it can do.
     Capabilities { profile: String, pooling: bool },
     /// A new lane; its socket comes with it.

@@ -113,8 +113,9 @@ impl Control {
             }
             Step::Initialize => self.library()?.initialize().map(|()| Stepped::Done),
             Step::Slots => self.library()?.slots().map(Stepped::Slots),
-            Step::Login { slot } => {
-                let module = self.library()?.log_in(slot, &secret)?;
+            Step::Open { slot } => self.library()?.open(slot).map(|()| Stepped::Done),
+            Step::Login => {
+                let module = self.library()?.log_in(&secret)?;
                 self.module = Some(Arc::new(module));
                 Ok(Stepped::Done)
             }

@@ -142,12 +142,13 @@ impl Bench {
         let removed = taken.as_ref().ok().map(|_| provider.delete_key("taken"));
         day.sign(made.as_ref().ok());
         let signed = day.signed;
-        // The fault is over. A PIN that was refused once is not tried again by this provider.
         if script.is_empty() {
             return Ok((signed, day.losses));
         }
         std::fs::write(&self.script, "").map_err(|error| error.to_string())?;
-        let pin_refused = made.as_ref().is_err_and(is_about_the_pin);
+        // The fault is over. A PIN that was refused, or whose trying nobody answered, is not tried
+        // again by this provider: as if the configuration were loaded anew, another goes on.
+        let pin_refused = provider.list_keys().is_err_and(|error| is_about_the_pin(&error));
         let fresh = HsmProvider::new(self.config.clone(), hsm::worker());
         let provider = if pin_refused { &fresh } else { &provider };
         let mut after = Day { provider, signed: 0, losses: day.losses };

@@ -38,6 +38,7 @@ const SLOTS: usize = 256;
 #[derive(Debug)]
 pub(super) struct Library {
     pkcs11: Pkcs11,
+    opened: Option<(Slot, Session)>,
 }
 
 impl Library {
@@ -51,7 +52,7 @@ impl Library {
             version: empty(),
             cryptoki: empty(),
         };
-        Ok((Self { pkcs11 }, info))
+        Ok((Self { pkcs11, opened: None }, info))
     }
 
     pub(super) fn initialize(&self) -> Outcome<()> {
@@ -129,10 +130,18 @@ impl Library {
         Ok(seen)
     }
 
-    /// Opens the session that keeps the login for as long as this process lives, and logs in there.
-    pub(super) fn log_in(&self, slot: u64, pin: &SecretBytes) -> Outcome<Module> {
+    /// Opens the session that keeps the login for as long as this process lives.
+    pub(super) fn open(&mut self, slot: u64) -> Outcome<()> {
         let slot = slot_of(slot)?;
-        let session = self.pkcs11.open_rw_session(slot).map_err(of)?;
+        self.opened = Some((slot, self.pkcs11.open_rw_session(slot).map_err(of)?));
+        Ok(())
+    }
+
+    /// Logs in there.
+    pub(super) fn log_in(&mut self, pin: &SecretBytes) -> Outcome<Module> {
+        let opened = self.opened.take();
+        let (slot, session) =
+            opened.ok_or_else(|| failure(FailureKind::Refused, "no session is open"))?;
         if !pin.is_empty() {
             let pin = RawAuthPin::new(Box::new(pin.expose().to_vec()));
             match session.login_with_raw(UserType::User, &pin) {
