@@ -479,15 +479,54 @@ fn checked(
 }
 
 /// A low-S signature with the id under which the key is recovered from it. That it is recovered proves
-/// the signature: no second verification is needed.
+/// the signature (Q = r⁻¹(sR − zG) is the equation of verification, solved for Q): no second
+/// verification is needed.
 fn recovered(public: &PublicKey, digest: &[u8; 32], bytes: &[u8]) -> Option<Signature> {
     let expected = VerifyingKey::from_sec1_bytes(public.as_bytes()).ok()?;
     let (low, _) = EcdsaSignature::from_bytes(bytes).ok()?.to_low_s(None).ok()?;
     let signature = k256::ecdsa::Signature::from_slice(low.as_bytes()).ok()?;
-    let id = RecoveryId::trial_recovery_from_prehash(&expected, digest, &signature).ok()?;
+    // SPEC: SEC 1 section 4.1.6. Two of the four never come up by chance, and stand last.
+    let gives_the_key = |id: &RecoveryId| {
+        VerifyingKey::recover_from_prehash(digest, &signature, *id).is_ok_and(|key| key == expected)
+    };
+    let ids = [(false, false), (true, false), (false, true), (true, true)];
+    let id =
+        ids.map(|(odd, reduced)| RecoveryId::new(odd, reduced)).into_iter().find(gives_the_key)?;
     Some(Signature {
         algorithm: Algorithm::Secp256k1,
         bytes: low.as_bytes().to_vec(),
         recovery_id: Some(id.to_byte()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn recovered_signature_is_one_that_verifies_and_no_other_is() {
+        let secret = k256::ecdsa::SigningKey::from_slice(&[0x42; 32]).unwrap();
+        let point = secret.verifying_key().to_sec1_point(true);
+        let public = PublicKey::validated(Algorithm::Secp256k1, point.as_bytes()).unwrap();
+        for number in 0..32u8 {
+            let message = (&[number][..], Scheme::default());
+            let digest = hashed(message.0, Prehash::Sha256);
+            let (signature, id) = secret.sign_prehash_recoverable(&digest);
+            let low = signature.to_bytes().to_vec();
+            // As a token may return it: s in the upper half.
+            let (r, s) = signature.split_scalars();
+            let high = k256::ecdsa::Signature::from_scalars(r, -s).unwrap().to_bytes().to_vec();
+            for bytes in [low.clone(), high] {
+                let found = checked(&public, message, bytes).unwrap();
+                assert_eq!((&found.bytes, found.recovery_id), (&low, Some(id.to_byte())));
+                assert!(kms::storage::verify(&public, message.0, &found.bytes, message.1));
+            }
+            let mut wrong = low.clone();
+            wrong[usize::from(number) * 2] ^= 1;
+            assert_eq!(checked(&public, message, wrong), None);
+            assert_eq!(checked(&public, (b"another", Scheme::default()), low), None);
+        }
+        assert_eq!(checked(&public, (b"", Scheme::default()), vec![0; 64]), None);
+        assert_eq!(checked(&public, (b"", Scheme::default()), vec![7; 63]), None);
+    }
 }
