@@ -8,6 +8,7 @@ mod home100k;
 mod http;
 mod http_bare;
 mod multisig;
+mod hsm;
 mod sign;
 mod verify;
 
@@ -68,13 +69,14 @@ impl Row {
 
 type Bench = fn(&mut dyn FnMut(Row)) -> Outcome;
 
-const BENCHES: [(&str, Bench); 5] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("sign-inproc", sign::run),
     ("http-sign", http::run),
     ("audit-verify", verify::run),
     ("home-100k", home100k::run),
     ("argon2", argon2::run),
     ("multisig-pending", multisig::run),
+    ("hsm-sign", hsm::run),
 ];
 
 /// Runs the benchmarks named (all, if none is).
@@ -97,6 +99,11 @@ pub(crate) fn main(words: &[&str]) -> Outcome {
         }
     }
     Ok(())
+}
+
+/// The opponent of `hsm-sign`, a process of its own.
+pub(crate) fn hsm_loop(words: &[&str]) -> Outcome {
+    hsm::loop_main(words)
 }
 
 /// The middle one of several measurements.

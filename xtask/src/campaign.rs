@@ -7,6 +7,8 @@
 mod acknowledged;
 mod check;
 mod disk_full;
+mod hsm_faults;
+mod hsm_sessions;
 mod kill;
 mod power_cut;
 mod round;
@@ -62,7 +64,7 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 10] = [
     "power-cut-ext4",
     "power-cut-xfs",
     "disk-full",
@@ -71,6 +73,8 @@ const NAMES: [&str; 8] = [
     "signer-kill-9",
     "signer-cut-ext4",
     "signer-cut-xfs",
+    "hsm-faults",
+    "hsm-sessions",
 ];
 
 /// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
@@ -113,6 +117,8 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
         "signer-kill-9" => signer::run(signer::End::Kill, plan)?,
         "signer-cut-ext4" => signer::run(signer::End::Cut(power_cut::FileSystem::Ext4), plan)?,
         "signer-cut-xfs" => signer::run(signer::End::Cut(power_cut::FileSystem::Xfs), plan)?,
+        "hsm-faults" => hsm_faults::run(plan)?,
+        "hsm-sessions" => hsm_sessions::run(plan)?,
         _ => syscalls::run(plan)?,
     };
     let Some(tally) = tally else { return Ok(()) };

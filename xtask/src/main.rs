@@ -5,6 +5,7 @@ mod campaign;
 mod ci;
 mod home;
 mod interop;
+mod hsm;
 mod shell;
 mod tools;
 
@@ -19,7 +20,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                           real CometBFT nodes whose every block is signed by us; needs Go
   campaign [NAME...] [--ci] [--json] [--from N]
                           crash campaigns: power-cut-ext4, power-cut-xfs, disk-full, kill-9,
-                          system-calls, signer-kill-9, signer-cut-ext4, signer-cut-xfs;
+                          system-calls, signer-kill-9, signer-cut-ext4, signer-cut-xfs, hsm-faults,
+                          hsm-sessions;
                           `--from N` begins at round N, to see again what was seen there
 ";
 
@@ -27,6 +29,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match words.as_slice() {
+        ["hsm-worker"] => return kms_pkcs11::worker_main(), // started by kms-pkcs11 for a library
+        ["hsm-loop", rest @ ..] => bench::hsm_loop(rest),   // started by a benchmark
         ["crash-worker", rest @ ..] => return campaign::worker_main(rest), // started by campaigns
         ["campaign", rest @ ..] => campaign::main(rest),
         ["signer", rest @ ..] => return interop::signer::main(rest), // likewise

@@ -4,11 +4,12 @@ use std::process::Command;
 
 use crate::shell::Outcome;
 use crate::shell::cargo;
+use crate::shell::root;
 use crate::shell::step;
 use crate::shell::which;
 
 /// A program, the Debian package that brings it, and what it is for.
-const PROGRAMS: [(&str, &str, &str); 12] = [
+const PROGRAMS: [(&str, &str, &str); 16] = [
     ("openssl", "openssl", "another verifier of our signatures and key files"),
     ("ssh-keygen", "openssh-client", "another reader of our SSH public keys"),
     ("strace", "strace", "fails every system call in turn"),
@@ -21,6 +22,44 @@ const PROGRAMS: [(&str, &str, &str); 12] = [
     ("curl", "curl", "another client of the daemon"),
     ("promtool", "prometheus", "checks the metrics and the alert rules"),
     ("systemd-analyze", "systemd", "rates the unit file"),
+    ("softhsm2-util", "softhsm2", "a token in software"),
+    ("pkcs11-tool", "opensc", "another program that uses tokens"),
+    ("swtpm", "swtpm", "a TPM 2.0 in software"),
+    ("tpm2-abrmd", "tpm2-abrmd", "its resource manager"),
+];
+
+/// Libraries, by a file of theirs; the first that is there counts.
+const LIBRARIES: [(&[&str], &str, &str); 5] = [
+    (
+        &[
+            "/usr/lib/x86_64-linux-gnu/libtpm2_pkcs11.so.1",
+            "/usr/lib/aarch64-linux-gnu/libtpm2_pkcs11.so.1",
+        ],
+        "libtpm2-pkcs11-1",
+        "the TPM as a token",
+    ),
+    (
+        &[
+            "/usr/lib/x86_64-linux-gnu/libtss2-tcti-tabrmd.so.0",
+            "/usr/lib/aarch64-linux-gnu/libtss2-tcti-tabrmd.so.0",
+        ],
+        "libtss2-tcti-tabrmd0",
+        "the way from the one to the other",
+    ),
+    (
+        &[
+            "/usr/lib/x86_64-linux-gnu/libtss2-tcti-swtpm.so.0",
+            "/usr/lib/aarch64-linux-gnu/libtss2-tcti-swtpm.so.0",
+        ],
+        "libtss2-tcti-swtpm0",
+        "the way to the TPM in software",
+    ),
+    (&["/usr/bin/dbus-daemon"], "dbus", "the bus that the resource manager is found on"),
+    (
+        &["/usr/include/sqlite3.h"],
+        "libsqlite3-dev",
+        "the database of the token Kryoptic, which is built here",
+    ),
 ];
 
 /// Programs from the Rust registry: name and version.
@@ -35,12 +74,44 @@ pub(crate) fn ensure() -> Outcome {
             step(&format!("install {program} {version}"), &mut cargo(install))?;
         }
     }
-    Ok(())
+    kryoptic()
+}
+
+/// Builds the token Kryoptic, for tests, where it is not built yet: once, into a directory of its own.
+fn kryoptic() -> Outcome {
+    let built = root().join("target/kryoptic/release/libkryoptic_token.so");
+    if built.exists() {
+        return Ok(());
+    }
+    let build = [
+        "build",
+        "--release",
+        "--locked",
+        "--manifest-path",
+        "testing/kryoptic/Cargo.toml",
+        "--target-dir",
+        "target/kryoptic",
+    ];
+    step("the token Kryoptic", &mut cargo(build))
+}
+
+/// Whether bindgen will find libclang.
+fn libclang() -> bool {
+    let versions = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    versions
+        .filter(|entry| entry.file_name().to_string_lossy().starts_with("llvm-"))
+        .any(|entry| entry.path().join("lib/libclang.so.1").exists())
 }
 
 fn ensure_packages() -> Outcome {
-    let missing: Vec<_> =
-        PROGRAMS.iter().filter(|(program, ..)| which(program).is_none()).collect();
+    let absent = |paths: &[&str]| !paths.iter().any(|path| std::path::Path::new(path).exists());
+    let programs = PROGRAMS.into_iter().filter(|(program, ..)| which(program).is_none());
+    let libraries = LIBRARIES.into_iter().filter(|(paths, ..)| absent(paths));
+    let libraries = libraries.map(|(_, package, purpose)| (package, package, purpose));
+    let mut missing: Vec<(&str, &str, &str)> = programs.chain(libraries).collect();
+    if !libclang() {
+        missing.push(("libclang", "libclang-dev", "reads a C header to build Kryoptic"));
+    }
     if missing.is_empty() {
         return Ok(());
     }

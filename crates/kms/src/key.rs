@@ -23,6 +23,7 @@ pub use purpose::Prehash;
 pub use purpose::Purpose;
 pub use purpose::Scheme;
 pub use purpose::UnknownPurpose;
+pub use record::InvalidStorageName;
 pub use record::ManagedKey;
 pub use record::Move;
 pub use record::Origin;

@@ -18,6 +18,7 @@ mod keys;
 mod signing;
 mod consensus;
 mod moves;
+mod tokens;
 mod policies;
 mod people;
 mod agreed;
@@ -95,6 +96,7 @@ pub use signing::Signed;
 pub use signing::UseCost;
 pub use status::KeyGauge;
 pub use status::Status;
+pub use tokens::TokenObject;
 
 /// A home, open: the one way to its keys.
 #[derive(Debug)]
@@ -192,6 +194,12 @@ impl KeyManager {
         RecordId::from_random(id.to_be_bytes())
     }
 
+    /// Every storage, in the order in which they are named to people.
+    fn storages(&self) -> impl Iterator<Item = &dyn KeyStorage> {
+        let own: [&dyn KeyStorage; 2] = [&self.file, &self.memory];
+        own.into_iter().chain(self.options.storages.iter().map(|storage| &**storage))
+    }
+
     fn next_key_id(&self) -> Result<KeyId, Error> {
         home::random_16().map(KeyId::from_random)
     }
@@ -201,7 +209,10 @@ impl KeyManager {
             "file" => Ok(&self.file),
             "memory" => Ok(&self.memory),
             StorageName::OFFLINE => Err(Refused::KeptElsewhere.into()),
-            other => Err(Refused::StorageNotFound(other.to_owned()).into()),
+            other => match self.options.storages.iter().find(|storage| storage.name() == name) {
+                Some(storage) => Ok(&**storage),
+                None => Err(Refused::StorageNotFound(other.to_owned()).into()),
+            },
         }
     }
 }

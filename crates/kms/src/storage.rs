@@ -9,6 +9,7 @@
 //! devices are kinds of their own in other crates, held to the same suite (`conformance`).
 
 mod error;
+mod device;
 mod software;
 mod aead;
 mod held;
@@ -32,12 +33,22 @@ use crate::key::KeyId;
 use crate::key::PublicKey;
 use crate::key::Signature;
 use crate::key::StorageName;
+use crate::lifecycle::uses::Adopt;
 use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::lifecycle::uses::Import;
+use crate::lifecycle::uses::Migrate;
+use crate::lifecycle::uses::RemoveObject;
 use crate::lifecycle::uses::Sign;
 use crate::storage::software::SoftwareKey;
 
+pub use device::AdoptedKey;
+pub use device::DeviceError;
+pub use device::DeviceErrorKind;
+pub use device::ObjectAttributes;
+pub use device::SeedKeeper;
+pub use device::StoredObject;
+pub use device::WrappedSeed;
 pub use error::Fault;
 pub use error::Refused;
 pub use error::StorageError;
@@ -75,6 +86,11 @@ pub trait KeyStorage: Debug + Send + Sync {
     /// The algorithms it has, in the specification's order.
     fn algorithms(&self) -> Vec<Algorithm>;
 
+    /// The algorithms of which it takes private keys in; most take all they have.
+    fn importable(&self) -> Vec<Algorithm> {
+        self.algorithms()
+    }
+
     /// Makes a key pair; the private half is durable on return, as far as this storage is durable.
     ///
     /// # Errors
@@ -109,6 +125,41 @@ pub trait KeyStorage: Debug + Send + Sync {
 
     /// Forgets every secret in memory. Signatures being made are finished.
     fn lock(&self);
+
+    /// Allows secrets again that the storage gets from elsewhere; called when someone who may unseal
+    /// has logged in.
+    fn unlock(&self) {}
+
+    /// The private keys here, also those of other programs; of files and memory there are none.
+    ///
+    /// # Errors
+    /// Faults.
+    fn objects(&self) -> Result<Vec<StoredObject>, StorageError> {
+        Ok(Vec::new())
+    }
+
+    /// Takes over a key that another program made here: finds it, makes a test signature with it and
+    /// verifies that. Nothing of it is changed.
+    ///
+    /// # Errors
+    /// [`Refused::NoOthers`], [`Refused::NoObject`], [`Refused::AmbiguousObject`],
+    /// [`Refused::NotAdoptable`]; faults.
+    fn adopt(&self, _cleared: &Cleared<Adopt<'_>>) -> Result<AdoptedKey, StorageError> {
+        Err(Refused::NoOthers(self.name().clone()).into())
+    }
+
+    /// Removes a private key that is on nobody's record, and its public half; durable on return.
+    ///
+    /// # Errors
+    /// As [`Self::adopt`].
+    fn remove_object(&self, _cleared: &Cleared<RemoveObject<'_>>) -> Result<(), StorageError> {
+        Err(Refused::NoOthers(self.name().clone()).into())
+    }
+
+    /// What keeps the seeds of keystore slots here, if anything does.
+    fn seed_keeper(&self) -> Option<&dyn SeedKeeper> {
+        None
+    }
 }
 
 /// What went when a key was destroyed; for the record of it.
@@ -175,6 +226,32 @@ pub(crate) fn sign_vote<T>(
     let extension = extension.as_ref().map(verified).transpose()?;
     let (value, draft) = draft(signature, extension);
     Ok(Unreleased::new(value, draft))
+}
+
+/// Takes over a key that another program made: spends the clearance.
+pub(crate) fn adopt(
+    storage: &dyn KeyStorage,
+    cleared: Cleared<Adopt<'_>>,
+) -> Result<AdoptedKey, StorageError> {
+    storage.adopt(&cleared)
+}
+
+/// Removes a private key that is on nobody's record: spends the clearance.
+pub(crate) fn remove_object(
+    storage: &dyn KeyStorage,
+    cleared: Cleared<RemoveObject<'_>>,
+) -> Result<(), StorageError> {
+    storage.remove_object(&cleared)
+}
+
+/// Opens the file of a private key for `take`, which puts it into another storage: spends the
+/// clearance. The file stays; it goes when its record says so.
+pub(crate) fn hand_over<T, E: From<StorageError>>(
+    file: &FileStorage,
+    cleared: Cleared<Migrate<'_>>,
+    take: impl FnOnce(&PrivateKey) -> Result<T, E>,
+) -> Result<T, E> {
+    file.hand_over(&cleared, take)
 }
 
 /// Removes a private key: spends the clearance.

@@ -3,6 +3,7 @@
 pub(crate) mod access;
 pub(crate) mod audit;
 pub(crate) mod global;
+pub(crate) mod hsm;
 pub(crate) mod keys;
 pub(crate) mod multisig;
 pub(crate) mod policy;
@@ -19,6 +20,7 @@ use crate::cli::access::RoleCommand;
 use crate::cli::access::SessionCommand;
 use crate::cli::audit::AuditCommand;
 use crate::cli::global::Global;
+use crate::cli::hsm::HsmCommand;
 use crate::cli::keys::KeysCommand;
 use crate::cli::multisig::ApprovalCommand;
 use crate::cli::multisig::MultisigCommand;
@@ -83,6 +85,9 @@ pub(crate) enum Command {
     /// Make, import, show and retire keys
     #[command(subcommand)]
     Keys(KeysCommand),
+    /// Tokens: initialise, examine, make keys in them, move keys into them
+    #[command(subcommand)]
+    Hsm(HsmCommand),
     /// Sign a message with a key
     Sign(SignArgs),
     /// Verify a signature with a key (exit 0: valid, 8: not valid)

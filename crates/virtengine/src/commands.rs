@@ -5,6 +5,7 @@ mod audit;
 mod config;
 mod dev;
 mod doctor;
+mod hsm;
 mod init;
 mod keys;
 mod lifecycle;
@@ -51,6 +52,7 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
         Command::Lock => login::lock(&context()?),
         Command::Status => status::status(&context()?),
         Command::Doctor => doctor::run(&context()?),
+        Command::Hsm(command) => hsm::run(&context()?, command),
         Command::Keys(command) => keys::run(&context()?, command),
         Command::Sign(args) => sign::sign(&context()?, args),
         Command::Verify(args) => sign::verify(&context()?, args),

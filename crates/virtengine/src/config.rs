@@ -4,10 +4,12 @@
 //! counts alone. An unknown key, a wrong type or a value out of range is an error with its line,
 //! never ignored: a misspelled security setting must not silently keep its default.
 
+pub(crate) mod hsm;
 pub(crate) mod sections;
 mod environment;
 mod read;
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::io::Read;
@@ -18,6 +20,7 @@ use std::path::PathBuf;
 use kms::lifecycle::KeyLifecyclePolicy;
 use serde::Serialize;
 
+use crate::config::hsm::Hsm;
 use crate::config::sections::Audit;
 use crate::config::sections::Server;
 use crate::config::sections::Session;
@@ -46,6 +49,8 @@ pub(crate) struct Config {
     pub(crate) session: Session,
     /// The daemon.
     pub(crate) server: Server,
+    /// Tokens, by name.
+    pub(crate) hsm: BTreeMap<String, Hsm>,
     /// Lifecycle policies beside the built-in ones.
     pub(crate) policy: Vec<KeyLifecyclePolicy>,
     /// Nodes that are signed for.
@@ -69,7 +74,13 @@ pub(crate) fn load(home: &Path) -> Result<Loaded, Problem> {
     let file = find(home)?;
     let text = file.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let (config, findings) = parse_with(&text, |name| std::env::var(name).ok());
-    if findings.is_empty() { Ok(Loaded { config, file }) } else { Err(invalid(file, &findings)) }
+    if !findings.is_empty() {
+        return Err(invalid(file, &findings));
+    }
+    if let (Some(path), false) = (&file, config.hsm.is_empty()) {
+        kept_from_others(path)?;
+    }
+    Ok(Loaded { config, file })
 }
 
 /// Reads one file as `load` would, without the environment, and tells all that is wrong with it.
@@ -102,6 +113,21 @@ fn parse_with(text: &str, variable: impl Fn(&str) -> Option<String>) -> (Config,
     let (mut config, mut findings) = read::parse(text);
     findings.extend(environment::apply(&mut config, variable));
     (config, findings)
+}
+
+/// Refuses a file that names libraries to load and that others may write: who writes it could run
+/// code of theirs with our PINs.
+fn kept_from_others(path: &Path) -> Result<(), Problem> {
+    let shown = path.display();
+    let about = path.metadata().map_err(|e| Problem::io(format!("cannot read {shown}"), &e))?;
+    let own = rustix::process::geteuid().as_raw();
+    if about.mode() & 0o022 == 0 && (about.uid() == 0 || about.uid() == own) {
+        return Ok(());
+    }
+    let message = format!("{shown} names PKCS#11 libraries, and others may write it");
+    Err(Problem::new(Exit::Usage, "config_unsafe", message)
+        .because(format!("it belongs to user {}, mode {:o}", about.uid(), about.mode() & 0o777))
+        .fix(format!("chown root {shown}; chmod go-w {shown}")))
 }
 
 fn read_file(path: &Path) -> Result<String, Problem> {
@@ -149,6 +175,8 @@ mod tests {
         for (section, fields) in sections::KNOWN {
             for field in *fields {
                 let in_section = shown[section].get(field).or_else(|| shown[section][0].get(field));
+                let in_named = || shown[section].as_object()?.values().next()?.get(field);
+                let in_section = in_section.or_else(in_named);
                 assert!(in_section.is_some(), "{section}.{field} is no setting");
                 assert!(
                     SAMPLE.lines().any(|l| l.trim_start_matches("# ").starts_with(field)),

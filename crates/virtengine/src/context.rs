@@ -61,6 +61,7 @@ impl<'a> Context<'a> {
             policies: config.policy.clone(),
             accept_clock: self.global.accept_clock,
             machine_id: std::fs::read_to_string(MACHINE_ID).ok(),
+            storages: crate::hsm::storages(config)?,
             ..Options::new(&self.home)
         })
     }

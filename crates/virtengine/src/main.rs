@@ -13,6 +13,7 @@ mod daemon;
 mod sandbox;
 mod visit;
 mod signer;
+mod hsm;
 mod confirm;
 mod commands;
 
@@ -32,6 +33,10 @@ static ALLOCATOR: WipingAllocator = WipingAllocator;
 fn main() -> ExitCode {
     // Before the first secret can be read: no core dumps, no debugger, locked memory.
     let _ = kms_secret::protect_process(); // `doctor` tells what this machine refused
+    // The process that a PKCS#11 library runs in: this program, started anew by itself.
+    if std::env::args_os().nth(1).is_some_and(|word| word == hsm::WORKER) {
+        return kms_pkcs11::worker_main();
+    }
     let exit = match Cli::try_parse() {
         Ok(cli) => run(&cli),
         Err(error) => usage::not_understood(&error),

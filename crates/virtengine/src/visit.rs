@@ -157,12 +157,25 @@ fn enter<T>(
     }
     let passphrase = secrets::passphrase(context.global, "Passphrase", input)?;
     let kms = open(context)?;
+    unseal_by_token(context, &kms);
     let done = attend(&Place::Here(&kms), &passphrase);
     drop(passphrase);
     let closed = kms.close().map_err(Problem::from);
     let value = done?;
     closed?;
     Ok(value)
+}
+
+/// Opens the keystore by the tokens that are to do so. That one does not answer stops nobody who has
+/// a slot of their own.
+pub(crate) fn unseal_by_token(context: &Context<'_>, kms: &KeyManager) {
+    let enabled = context.loaded.config.hsm.iter().filter(|(_, hsm)| hsm.unlock_keystore);
+    for (name, _) in enabled {
+        let Ok(storage) = format!("hsm:{name}").parse() else { continue };
+        if let Err(error) = kms.unseal_with_token(&storage) {
+            warn(&format!("{storage} did not open the keystore: {error}"));
+        }
+    }
 }
 
 /// Runs `work` with the session that `login` kept, if there is one and it lives. One that lacks a
@@ -273,6 +286,22 @@ impl Visit<'_> {
         match self.line {
             Line::Here(desk) => Ok(what.carry_out(on, &desk)?),
             Line::There(client) => Ok(client.borrow_mut().ask(&on, &what)?),
+        }
+    }
+
+    /// The home itself, for what is done only where it lies: its tokens are plugged in here.
+    ///
+    /// # Errors
+    /// When a daemon has the home.
+    pub(crate) fn here(&self) -> Result<Desk<'_>, Problem> {
+        match self.line {
+            Line::Here(desk) => Ok(desk),
+            Line::There(_) => Err(Problem::new(
+                Exit::Conflict,
+                "daemon_runs",
+                "a daemon has the home, and this is done where no daemon runs",
+            )
+            .fix("stop the daemon, run this, and start it again")),
         }
     }
 

@@ -143,7 +143,7 @@ impl Bare {
 }
 
 #[derive(Debug)]
-struct BareFile(Box<dyn AppendFile>);
+pub(super) struct BareFile(pub(super) Box<dyn AppendFile>);
 
 impl Sink for BareFile {
     fn reserve(&mut self, bytes: u64) -> Result<(), DiskError> {

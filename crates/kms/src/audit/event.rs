@@ -143,6 +143,8 @@ words! {
         ClockStep = "clock_step",
         /// The keystore was sealed.
         Locked = "locked",
+        /// The keystore was opened by a token, without a person.
+        Unlocked = "unlocked",
         /// A half-written last line was set aside at the start.
         TornLineSetAside = "torn_line_set_aside",
         /// An intent without an outcome was found at the start.

@@ -23,6 +23,9 @@ pub enum Origin {
     Generated,
     /// Brought from outside, where copies may remain.
     Imported,
+    /// Made in its storage by another program, and taken over: what happened to it before is not known
+    /// here.
+    Adopted,
     /// Only the public half is here; the private half never was.
     Registered,
 }
@@ -45,6 +48,11 @@ impl StorageName {
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Whether it names a token.
+    pub fn is_token(&self) -> bool {
+        self.0.starts_with("hsm:")
     }
 }
 

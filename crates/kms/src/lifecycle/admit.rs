@@ -15,12 +15,16 @@ use crate::key::Purpose;
 use crate::lifecycle::KeyLifecyclePolicy;
 use crate::lifecycle::KeyOperation;
 use crate::lifecycle::Refusal;
+use crate::lifecycle::may_rotate;
 use crate::lifecycle::permits;
 use crate::lifecycle::state_at;
+use crate::lifecycle::uses::Adopt;
 use crate::lifecycle::uses::Consensus;
 use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::lifecycle::uses::Import;
+use crate::lifecycle::uses::Migrate;
+use crate::lifecycle::uses::RemoveObject;
 use crate::lifecycle::uses::Sign;
 use crate::time::Timestamp;
 
@@ -69,6 +73,36 @@ pub(crate) fn admit_import<'a>(
     })?;
     algorithm_allowed(what.purpose, what.material.algorithm, policy)?;
     Ok(Admitted(what))
+}
+
+/// Admits the search for a key that another program made. What is found is admitted as a key by
+/// [`admit_adopted`], once its algorithm is known.
+pub(crate) fn admit_adopt(_: Grant, what: Adopt<'_>) -> Admitted<Adopt<'_>> {
+    Admitted(what)
+}
+
+/// Admits a key that was taken over if its purpose and its policy allow its algorithm.
+pub(crate) fn admit_adopted(
+    (purpose, algorithm): (Purpose, Algorithm),
+    policy: &KeyLifecyclePolicy,
+) -> Result<(), Refusal> {
+    algorithm_allowed(purpose, algorithm, policy)
+}
+
+/// Admits the handing over of a private half to another storage if the key may get a successor now,
+/// which its copy there will be.
+pub(crate) fn admit_migrate(
+    _: Grant,
+    what: Migrate<'_>,
+    now: Timestamp,
+) -> Result<Admitted<Migrate<'_>>, Refusal> {
+    may_rotate(what.key, now)?;
+    Ok(Admitted(what))
+}
+
+/// Admits the removal of a private key that no record names, which the caller has looked at.
+pub(crate) fn admit_remove_object(_: Grant, what: RemoveObject<'_>) -> Admitted<RemoveObject<'_>> {
+    Admitted(what)
 }
 
 /// Admits the signing of a message if the key's state at `now` permits it, the purpose is not

@@ -147,6 +147,29 @@ pub fn abort_rotation(
     Ok(Rotation { old: old.step(Transition::AbortRotation, ctx), new })
 }
 
+/// Retires an active key in favour of its own copy in another storage, which is put into use in the
+/// same step, so that at no moment both may sign. The copy has the same public half, and another id.
+///
+/// # Errors
+/// [`Refusal::State`] for the key; [`Refusal::SelfSuccessor`] where the copy is none; those of
+/// [`crate::lifecycle::activate`] for the copy.
+pub(crate) fn migrate(
+    key: &ManagedKey,
+    copy: Successor<'_>,
+    ctx: &Context<'_>,
+) -> Result<Rotation, Refusal> {
+    let mut old = Moved::start(key, Transition::BeginRotation, ctx)?;
+    let same = copy.key.public_key == key.public_key && copy.key.purpose == key.purpose;
+    if !same || copy.key.id == key.id || copy.key.storage == key.storage {
+        return Err(Refusal::SelfSuccessor { key: key.label.clone() });
+    }
+    let mut new = activated(copy.key, &Context { policy: copy.policy, ..*ctx })?;
+    old.key.successor = Some(new.key.id);
+    new.key.predecessor = Some(key.id);
+    let old = old.step(Transition::BeginRotation, ctx).step(Transition::CompleteRotation, ctx);
+    Ok(Rotation { old, new })
+}
+
 /// Refuses a successor that is the key itself, or has another purpose or a forbidden algorithm.
 fn fits(key: &ManagedKey, successor: Successor<'_>) -> Result<(), Refusal> {
     let (new, algorithm) = (successor.key, successor.key.algorithm());

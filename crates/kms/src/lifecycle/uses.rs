@@ -1,4 +1,4 @@
-//! The uses of a private key. There are these five and no others.
+//! The uses of a private key. There are these and no others.
 
 use kms_formats::private::PrivateKey;
 
@@ -31,6 +31,29 @@ pub struct Import<'a> {
     pub material: &'a PrivateKey,
     /// The public half that came with it, if one did; one that does not belong to it is refused.
     pub claimed_public: Option<&'a PublicKey>,
+}
+
+/// Taking over a key that another program made in a storage.
+#[derive(Debug)]
+pub struct Adopt<'a> {
+    /// The id it will have.
+    pub id: KeyId,
+    /// Its name in the storage, or its identifier there in hex.
+    pub name: &'a str,
+}
+
+/// Opening a key file to put its private half into another storage, for good.
+#[derive(Debug)]
+pub struct Migrate<'a> {
+    /// The key.
+    pub key: &'a ManagedKey,
+}
+
+/// Removing a private key from a storage that no record here names.
+#[derive(Debug)]
+pub struct RemoveObject<'a> {
+    /// Its name in the storage, or its identifier there in hex.
+    pub name: &'a str,
 }
 
 /// Signing a message.

@@ -91,6 +91,9 @@ impl Refused {
             Self::Policy(refusal) => policy(refusal),
             Self::Storage(refused) => stored(refused),
             Self::Consensus(refusal) => consensus(refusal),
+            Self::Elsewhere { refused, .. } => stored(refused),
+            Self::ObjectOnRecord(_) => ("key_on_record", ErrorKind::Conflict),
+            Self::NotInFile(_) => ("key_not_in_file", ErrorKind::Conflict),
             Self::KeyNotFound { .. } => ("key_not_found", ErrorKind::NotFound),
             Self::KeyMovedOn(_) => ("key_moved_on", ErrorKind::Conflict),
             Self::LabelTaken(_) => ("key_exists", ErrorKind::Conflict),
@@ -136,7 +139,6 @@ impl Refused {
                 &["set the clock; if it is right, say so with --accept-clock"]
             }
             Self::MemoryEndsNow => &["use --storage file"],
-            Self::StorageNotFound(_) => &["the storages here are file and memory"],
             Self::Consensus(refusal) => consensus_advice(refusal),
             Self::ApprovalAwaited { awaited, .. } => return awaited_advice(awaited),
             Self::Lifecycle(Lifecycle::ApprovalRequired { .. }) => {
@@ -153,6 +155,10 @@ impl Refused {
             }
             Self::SignsApproval(_) => &["virtengine multisig sign OP --key KEY"],
             Self::MultiSigNotFound(_) => &["see what is there: virtengine multisig list"],
+            Self::StorageNotFound(_) => {
+                &["the storages are file, memory, and hsm:NAME for each [hsm.NAME] of config.toml"]
+            }
+            Self::ObjectOnRecord(_) => &["virtengine keys destroy NAME --reason TEXT"],
             Self::KeyNotFound { like, .. } if !like.is_empty() => {
                 return vec![format!("did you mean {}?", like.join(", "))];
             }
@@ -327,6 +333,11 @@ fn stored(refused: &storage::Refused) -> (&'static str, ErrorKind) {
         S::NotFound(_) => ("private_key_not_found", ErrorKind::Integrity),
         S::Exists(_) | S::KeystoreExists(_) => ("key_exists", ErrorKind::Conflict),
         S::Unsupported { .. } => ("algorithm_not_supported", ErrorKind::Usage),
+        S::NoImport { .. } => ("import_not_supported", ErrorKind::Usage),
+        S::NoOthers(_) | S::NoUnwrapping(_) => ("storage_cannot", ErrorKind::Usage),
+        S::NoObject { .. } => ("object_not_found", ErrorKind::NotFound),
+        S::AmbiguousObject { .. } => ("object_ambiguous", ErrorKind::Conflict),
+        S::NotAdoptable { .. } => ("object_not_adoptable", ErrorKind::Usage),
         S::InvalidKey { .. } => ("key_invalid", ErrorKind::Usage),
         S::PublicMismatch(_) => ("public_key_mismatch", ErrorKind::Integrity),
         S::Scheme { .. } => ("scheme_not_supported", ErrorKind::Usage),
@@ -345,6 +356,7 @@ impl Fault {
                     ("key_file_altered", ErrorKind::Integrity)
                 }
                 storage::Fault::WrongSignature(_) => ("signature_wrong", ErrorKind::Integrity),
+                storage::Fault::Device(error) => device(error.kind),
                 storage::Fault::NoSpace => ("no_space", ErrorKind::Unavailable),
                 storage::Fault::Disk(error) => disk(error),
                 storage::Fault::SelfTestFailed(_) => ("self_test_failed", ErrorKind::Integrity),
@@ -365,6 +377,9 @@ impl Fault {
     }
 
     fn advice(&self) -> Vec<String> {
+        if let Self::Storage(storage::Fault::Device(error)) = self {
+            return error.advice.clone();
+        }
         let lines: &[&str] = match self.answer().0 {
             "no_space" => &["nothing was signed or changed; free space, it works again by itself"],
             "read_only" => &["mount the file system for writing, or choose another --home"],
@@ -378,6 +393,20 @@ impl Fault {
             _ => &[],
         };
         lines.iter().map(|line| (*line).to_owned()).collect()
+    }
+}
+
+fn device(kind: storage::DeviceErrorKind) -> (&'static str, ErrorKind) {
+    use storage::DeviceErrorKind as D;
+    match kind {
+        D::Library => ("hsm_library", ErrorKind::Unavailable),
+        D::Settings => ("hsm_settings", ErrorKind::Unavailable),
+        D::Unavailable => ("hsm_unavailable", ErrorKind::Unavailable),
+        D::Full => ("hsm_full", ErrorKind::Unavailable),
+        D::Pin => ("hsm_pin", ErrorKind::Authentication),
+        D::Unsupported => ("hsm_unsupported", ErrorKind::Usage),
+        D::Integrity => ("hsm_wrong_answer", ErrorKind::Integrity),
+        D::Other => ("hsm_refused", ErrorKind::Unavailable),
     }
 }
 

@@ -26,6 +26,7 @@ use crate::key::KeyId;
 use crate::key::KeyRef;
 use crate::key::Label;
 use crate::key::PolicyName;
+use crate::key::StorageName;
 use crate::lifecycle;
 use crate::manager::approvals::Awaited;
 use crate::multisig;
@@ -87,6 +88,20 @@ pub enum Refused {
     /// What a consensus key may sign next.
     #[error(transparent)]
     Consensus(#[from] consensus::Refusal),
+    /// The storage lacks the algorithm, and others have it.
+    #[error("{refused}{}", elsewhere_has(elsewhere))]
+    Elsewhere {
+        /// What the storage said.
+        refused: storage::Refused,
+        /// The storages here that can.
+        elsewhere: Vec<StorageName>,
+    },
+    /// The private key in a token is that of a record.
+    #[error("this private key is that of {0}; it goes when that key is destroyed")]
+    ObjectOnRecord(KeyRef),
+    /// Only what is in a file can be moved into a token.
+    #[error("the key is in storage {0}; only a key in a file can be moved")]
+    NotInFile(StorageName),
     /// No such key.
     #[error("key {key} is not here")]
     KeyNotFound {
@@ -359,4 +374,13 @@ fn shown(awaited: &[Awaited]) -> String {
     };
     let all: Vec<String> = awaited.iter().map(one).collect();
     all.join(", ")
+}
+
+fn elsewhere_has(storages: &[StorageName]) -> String {
+    let names: Vec<&str> = storages.iter().map(StorageName::as_str).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        [one] => format!("; storage {one} can"),
+        several => format!("; storages {} can", several.join(", ")),
+    }
 }

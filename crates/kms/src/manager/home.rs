@@ -181,7 +181,8 @@ impl KeyManager {
         disk.create_dir(&layout.keystore())?;
         let seed = stretched.unseal_key();
         let owner = id.to_string();
-        let slot = NewSlot { kind: SlotKind::Passphrase, principal: &owner, seed: &seed };
+        let slot =
+            NewSlot { kind: SlotKind::Passphrase, principal: &owner, seed: &seed, wrapped: None };
         _ = Keystore::create(Arc::clone(&disk), &layout.keystore(), slot)?;
         // 4. The store, and in its first transaction the home.
         disk.create_dir(&layout.state())?;

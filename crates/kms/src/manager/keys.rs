@@ -58,6 +58,7 @@ impl KeyManager {
         self.operation(caller, EventType::KeyCreated, |way| {
             let target = Target::NewKey { label, purpose: new.purpose };
             let grant = way.authorize(Permission::KeyCreate, &target)?;
+            self.authorize_storage(way, &new.storage, &target)?;
             let _held = self.hold_label(label)?;
             self.check_stays(&new)?;
             let algorithm = new.algorithm.unwrap_or(new.purpose.default_algorithm());
@@ -66,7 +67,8 @@ impl KeyManager {
             let what = Generate { id, algorithm, purpose: new.purpose };
             let admitted = lifecycle::admit_generate(grant, what, &policy)?;
             let storage = self.storage(&new.storage)?;
-            let public_key = storage::generate(storage, compromise::observe(admitted))?;
+            let public_key = storage::generate(storage, compromise::observe(admitted))
+                .map_err(|error| self.named_elsewhere(error))?;
             let made = (Origin::Generated, public_key, way.now);
             let key = new_record(id, label, &new, &policy, made);
             let key = self.enter(way, key, &policy, new.activate)?;
@@ -92,6 +94,7 @@ impl KeyManager {
         self.operation(caller, EventType::KeyImported, |way| {
             let target = Target::NewKey { label, purpose: new.purpose };
             let grant = way.authorize(Permission::KeyImport, &target)?;
+            self.authorize_storage(way, &new.storage, &target)?;
             let _held = self.hold_label(label)?;
             if let Some(wanted) = new.algorithm
                 && wanted != parsed.key.algorithm
@@ -106,7 +109,8 @@ impl KeyManager {
             let what = Import { id, purpose: new.purpose, material: &parsed.key, claimed_public };
             let admitted = lifecycle::admit_import(grant, what, &policy)?;
             let storage = self.storage(&new.storage)?;
-            let public_key = storage::import(storage, compromise::observe(admitted))?;
+            let public_key = storage::import(storage, compromise::observe(admitted))
+                .map_err(|error| self.named_elsewhere(error))?;
             let made = (Origin::Imported, public_key, way.now);
             let key = new_record(id, label, &new, &policy, made);
             let key = self.enter(way, key, &policy, new.activate)?;
@@ -304,7 +308,7 @@ impl KeyManager {
     }
 
     /// Refuses a key in the memory of a process that does not stay.
-    fn check_stays(&self, new: &NewKey) -> Result<(), Error> {
+    pub(crate) fn check_stays(&self, new: &NewKey) -> Result<(), Error> {
         if new.storage.as_str() == "memory" && !self.options.stays {
             return Err(Refused::MemoryEndsNow.into());
         }
@@ -313,7 +317,7 @@ impl KeyManager {
 
     /// Refuses a key that has a record here, whatever its state: what was stopped or destroyed
     /// does not come back under another name.
-    fn check_unknown(&self, public_key: &PublicKey) -> Result<(), Error> {
+    pub(crate) fn check_unknown(&self, public_key: &PublicKey) -> Result<(), Error> {
         match self.keys.find_public(public_key) {
             Some(id) => Err(Refused::KeyKnown(id.into()).into()),
             None => Ok(()),
@@ -321,7 +325,7 @@ impl KeyManager {
     }
 
     /// Commits a new key with its first moves and makes it known.
-    fn enter(
+    pub(crate) fn enter(
         &self,
         way: &mut Way<'_>,
         made: ManagedKey,
@@ -368,6 +372,7 @@ impl Entry {
         let reason = match key.origin {
             Origin::Generated => "generated",
             Origin::Imported => "imported",
+            Origin::Adopted => "adopted",
             Origin::Registered => "registered",
         };
         let first = Move {
@@ -399,7 +404,7 @@ pub(crate) fn fingerprint(key: &PublicKey) -> Fingerprint {
 }
 
 /// A key as its request described it, just made.
-fn new_record(
+pub(crate) fn new_record(
     id: KeyId,
     label: &Label,
     new: &NewKey,

@@ -20,6 +20,7 @@ use crate::consensus::FloorName;
 use crate::consensus::Floors;
 use crate::durable::Disk;
 use crate::durable::OsDisk;
+use crate::key::KeyId;
 use crate::key::ManagedKey;
 use crate::lifecycle::KeyLifecyclePolicy;
 use crate::lifecycle::Policies;
@@ -82,6 +83,8 @@ pub enum Notice {
         /// By how many signatures.
         behind: usize,
     },
+    /// A key is destroyed on record, and its token could not be reached to remove its private half.
+    LeftOnToken(KeyId, String),
 }
 
 impl Notice {
@@ -96,6 +99,7 @@ impl Notice {
             Self::Replayed(_) => "records_replayed",
             Self::MemoryGone(_) => "memory_keys_gone",
             Self::FloorBehind { .. } => "consensus_state_behind",
+            Self::LeftOnToken(..) => "private_key_left_on_token",
         }
     }
 }
@@ -135,6 +139,11 @@ impl fmt::Display for Notice {
             Self::MemoryGone(count) => {
                 write!(f, "{count} keys lived in the memory of a process that has ended")
             }
+            Self::LeftOnToken(id, why) => write!(
+                f,
+                "{id} is destroyed on record, and its private half is still on its token: {why}; \
+                 remove it: virtengine hsm delete"
+            ),
         }
     }
 }

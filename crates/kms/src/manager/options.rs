@@ -20,6 +20,7 @@ use crate::key::Purpose;
 use crate::key::StorageName;
 use crate::lifecycle::KeyLifecyclePolicy;
 use crate::manager::home::Layout;
+use crate::storage::KeyStorage;
 use crate::time::Clock;
 use crate::time::SystemClock;
 use crate::time::Timestamp;
@@ -43,6 +44,8 @@ pub struct Options {
     pub machine_id: Option<String>,
     /// What a consensus key may be asked for.
     pub consensus: consensus::Limits,
+    /// Storages beside `file` and `memory`, each under a name of its own: tokens and devices.
+    pub storages: Vec<Arc<dyn KeyStorage>>,
     /// Whether this process stays, so that keys in memory make sense.
     pub stays: bool,
 }
@@ -59,6 +62,7 @@ impl Options {
             accept_clock: false,
             machine_id: None,
             consensus: consensus::Limits::default(),
+            storages: Vec::new(),
             stays: false,
         }
     }

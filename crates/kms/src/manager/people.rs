@@ -493,7 +493,8 @@ impl KeyManager {
 
     fn add_slot(&self, id: PrincipalId, seed: &SecretBytes) -> Result<SlotId, Error> {
         let principal = id.to_string();
-        let new = NewSlot { kind: SlotKind::Passphrase, principal: &principal, seed };
+        let new =
+            NewSlot { kind: SlotKind::Passphrase, principal: &principal, seed, wrapped: None };
         Ok(self.keystore.add_slot(new)?)
     }
 

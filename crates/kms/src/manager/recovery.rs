@@ -201,6 +201,9 @@ impl KeyManager {
                 // A destruction that is due may still wait for the end of the grace period.
                 if let Ok(moved) = moved {
                     *record = self.carry_out(event, &record, moved)?;
+                    if event == EventType::KeyDestroyed && record.storage.is_token() {
+                        self.remove_from_token(&record);
+                    }
                 }
             }
             self.remove_left_behind(&record)?;

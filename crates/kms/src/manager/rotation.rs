@@ -146,7 +146,7 @@ impl KeyManager {
 impl KeyManager {
     /// Removes the private half of a key that was made and will have no record: the key it was to
     /// follow was moved meanwhile.
-    fn discard(&self, made: ManagedKey) -> Result<(), Error> {
+    pub(crate) fn discard(&self, made: ManagedKey) -> Result<(), Error> {
         let never = ManagedKey { state: KeyState::Destroyed, ..made };
         let admitted = lifecycle::admit_left_behind(Destroy { key: &never })?;
         let storage = self.storage(&never.storage)?;
@@ -329,7 +329,12 @@ fn order_of(
 }
 
 /// A key like `old`, just made.
-fn successor_of(old: &ManagedKey, id: KeyId, public_key: PublicKey, now: Timestamp) -> ManagedKey {
+pub(crate) fn successor_of(
+    old: &ManagedKey,
+    id: KeyId,
+    public_key: PublicKey,
+    now: Timestamp,
+) -> ManagedKey {
     ManagedKey {
         id,
         origin: Origin::Generated,

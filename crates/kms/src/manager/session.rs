@@ -33,6 +33,7 @@ use crate::manager::way::Way;
 use crate::manager::way::text;
 use crate::storage::KeyStorage;
 use crate::storage::Refused as Stored;
+use crate::storage::SlotKind;
 use crate::storage::SlotRef;
 use crate::storage::StorageError;
 use crate::store::Document;
@@ -217,6 +218,7 @@ impl KeyManager {
         }
         let seed = proven.stretched().unseal_key();
         self.keystore.unseal(SlotRef::Principal(&owner), &seed)?;
+        self.options.storages.iter().for_each(|storage| storage.unlock());
         self.keep_generation()?; // before a removal, which counts on from an older number
         self.remove_stale_slots(&owner, &seed)?;
         self.keep_generation()?;
@@ -246,6 +248,9 @@ impl KeyManager {
         let slots = self.keystore.slots();
         let own = slots.iter().filter(|slot| slot.principal == owner).count();
         for slot in slots {
+            if slot.kind == SlotKind::Hsm {
+                continue; // a token's, which no principal's leaving concerns
+            }
             let is_stale = if slot.principal == owner {
                 let opened = || self.keystore.unseal(SlotRef::Id(slot.id), seed);
                 own > 1 && matches!(opened(), Err(StorageError::Refused(Stored::WrongPassphrase)))
@@ -329,6 +334,7 @@ impl KeyManager {
     pub(crate) fn forget_secrets(&self) {
         self.file.lock(); // and the keystore key
         self.memory.lock();
+        self.options.storages.iter().for_each(|storage| storage.lock());
     }
 
     /// Closes the home: the last checkpoint is signed, its size and root are stored, and every

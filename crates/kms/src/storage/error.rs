@@ -6,6 +6,7 @@ use crate::durable::DiskError;
 use crate::key::Algorithm;
 use crate::key::KeyId;
 use crate::key::StorageName;
+use crate::storage::device::DeviceError;
 
 /// Why a storage did not do as asked: by rule, or because of the machine. The two never mix.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +41,46 @@ pub enum Refused {
         /// What the storage has instead, in the specification's order.
         alternatives: Vec<Algorithm>,
     },
+    /// This storage makes keys of this algorithm, and takes none in.
+    #[error("storage `{storage}` takes in no {algorithm} keys; it can only make its own")]
+    NoImport {
+        /// The storage asked.
+        storage: StorageName,
+        /// The algorithm of the key.
+        algorithm: Algorithm,
+    },
+    /// This storage holds no keys but its own.
+    #[error("storage `{0}` has no keys of other programs")]
+    NoOthers(StorageName),
+    /// There is no object of this name.
+    #[error("storage `{storage}` has no private key named `{name}`")]
+    NoObject {
+        /// The storage asked.
+        storage: StorageName,
+        /// The name asked for.
+        name: String,
+    },
+    /// Several objects have this name.
+    #[error("storage `{storage}` has {count} private keys named `{name}`; name one by its id")]
+    AmbiguousObject {
+        /// The storage asked.
+        storage: StorageName,
+        /// The name asked for.
+        name: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// The object is of no algorithm of this product, or its public half is not there.
+    #[error("`{name}` cannot be taken over: {why}")]
+    NotAdoptable {
+        /// The name asked for.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// This storage keeps no seeds of keystore slots.
+    #[error("storage `{0}` cannot unlock the keystore")]
+    NoUnwrapping(StorageName),
     /// The bytes are no private key of the algorithm.
     #[error("this {algorithm} private key is not usable: {why}")]
     InvalidKey {
@@ -98,6 +139,9 @@ pub enum Fault {
         /// How that shows.
         why: &'static str,
     },
+    /// A token or device did not do as asked.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
     /// The disk is full; nothing was changed.
     #[error("no space left on the disk of the keystore")]
     NoSpace,
@@ -121,6 +165,12 @@ impl From<DiskError> for Fault {
             DiskError::NoSpace => Self::NoSpace,
             other => Self::Disk(other),
         }
+    }
+}
+
+impl From<DeviceError> for StorageError {
+    fn from(error: DeviceError) -> Self {
+        Self::Fault(Fault::Device(error))
     }
 }
 

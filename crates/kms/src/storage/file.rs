@@ -10,6 +10,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use kms_formats::private::PrivateKey;
+
 use crate::compromise::Cleared;
 use crate::key::Algorithm;
 use crate::key::KeyId;
@@ -19,6 +21,7 @@ use crate::key::StorageName;
 use crate::lifecycle::uses::Destroy;
 use crate::lifecycle::uses::Generate;
 use crate::lifecycle::uses::Import;
+use crate::lifecycle::uses::Migrate;
 use crate::lifecycle::uses::Sign;
 use crate::storage::Destroyed;
 use crate::storage::KeyStorage;
@@ -64,6 +67,20 @@ impl FileStorage {
     /// What is wrong with it.
     pub fn examine(&self, id: &KeyId) -> Result<(), StorageError> {
         self.keystore.examine_key(id)
+    }
+
+    /// Opens the file of a key for `take`, once it is sure that it is the key on record.
+    pub(in crate::storage) fn hand_over<T, E: From<StorageError>>(
+        &self,
+        cleared: &Cleared<Migrate<'_>>,
+        take: impl FnOnce(&PrivateKey) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let key = cleared.what().key;
+        self.keystore.with_key(&key.id, |header, private| {
+            let held = SoftwareKey::from_private(&private)?;
+            Held { purpose: header.purpose, key: held }.check(key)?;
+            Ok(take(&private))
+        })?
     }
 
     fn parsed(&self, id: &KeyId) -> Result<Arc<Held>, StorageError> {

@@ -24,7 +24,7 @@ impl Held {
 
     /// Refuses a record whose public half or purpose is another's: whoever swapped one of the two
     /// gets no signature (PCI DSS 3.7.7).
-    fn check(&self, record: &ManagedKey) -> Result<(), Fault> {
+    pub(in crate::storage) fn check(&self, record: &ManagedKey) -> Result<(), Fault> {
         let why = if *self.key.public_key() != record.public_key {
             "its public key is not the one on record"
         } else if self.purpose != record.purpose {

@@ -45,6 +45,7 @@ use subtle::ConstantTimeEq;
 use crate::durable::Disk;
 use crate::durable::DiskError;
 use crate::storage::aead;
+use crate::storage::device::WrappedSeed;
 use crate::storage::error::Fault;
 use crate::storage::error::Refused;
 use crate::storage::error::StorageError;
@@ -87,6 +88,8 @@ impl FromStr for SlotId {
 pub enum SlotKind {
     /// A passphrase, stretched by Argon2id; salt and cost stand in the principal's credential.
     Passphrase,
+    /// A token: the seed stands in the slot itself, encrypted to a key that never leaves the token.
+    Hsm,
 }
 
 impl SlotKind {
@@ -94,6 +97,7 @@ impl SlotKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Passphrase => "passphrase",
+            Self::Hsm => "hsm",
         }
     }
 }
@@ -118,6 +122,8 @@ pub struct NewSlot<'a> {
     pub principal: &'a str,
     /// 32 bytes with the strength of the secret behind them.
     pub seed: &'a SecretBytes,
+    /// The seed as a token keeps it; for [`SlotKind::Hsm`] and for no other.
+    pub wrapped: Option<&'a WrappedSeed>,
 }
 
 /// Which slot to open with.
@@ -241,6 +247,13 @@ impl Keystore {
             principal: slot.principal.clone(),
         };
         self.read().slots.slots.iter().map(info).collect()
+    }
+
+    /// The seeds that tokens keep, with the slots that they open.
+    pub fn wrapped_seeds(&self) -> Vec<(SlotId, WrappedSeed)> {
+        let state = self.read();
+        let kept = |slot: &Slot| Some((slot.id, slot.unwrap.clone()?));
+        state.slots.slots.iter().filter_map(kept).collect()
     }
 
     /// Adds a slot; needs an open keystore and nobody else's secret. Durable on return; after an
@@ -373,7 +386,12 @@ fn new_slot(
     if new.seed.len() != 32 {
         return Err(Refused::InvalidSlot("a seed has 32 bytes").into());
     }
+    if new.wrapped.is_some() != (new.kind == SlotKind::Hsm) {
+        return Err(Refused::InvalidSlot("a token's slot, and no other, has a wrapped seed").into());
+    }
     let id = HexBytes::exactly(random(8)?.expose()).ok_or(Fault::Random)?;
     let public = recipient::public(new.seed, &id.0)?;
-    Ok(Slot::seal((SlotId(id), new.kind, new.principal), public, (generation, key))?)
+    let mut slot = Slot::seal((SlotId(id), new.kind, new.principal), public, (generation, key))?;
+    slot.unwrap = new.wrapped.cloned();
+    Ok(slot)
 }

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// Which parts of which other stages a stage may name. Only `manager` composes stages.
-const STAGES: [(&str, &[&str]); 6] = [
+const STAGES: [(&str, &[&str]); 7] = [
     ("audit", &[]),
     ("access", &[]),
     // A grant, and what it was given for.

@@ -97,7 +97,7 @@ pub(crate) struct NewKeyArgs {
     /// What the key is for: consensus, account, provider or general; can never be changed
     #[arg(long, default_value = "general")]
     pub(crate) purpose: Purpose,
-    /// Where its private half lives: file, or memory within a running daemon
+    /// Where its private half lives: file, hsm:NAME, or memory within a running daemon
     #[arg(long, default_value = "file")]
     pub(crate) storage: StorageName,
     /// The lifecycle policy it lives under [default: that of its purpose]

@@ -56,6 +56,7 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     }
     let kms = visit::open_with(Options { stays: true, ..context.options()? }, context)?;
     check_development(&kms, &settings)?;
+    visit::unseal_by_token(context, &kms);
     unlock(context, &kms)?;
     let kms = Arc::new(kms);
     let unix = settings.unix.clone();
@@ -96,7 +97,9 @@ fn sandbox(context: &Context<'_>, settings: &Settings) -> Sandbox {
     reads.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
     reads.extend(context.global.passphrase_file.clone());
     reads.extend(std::env::var_os("VIRTENGINE_PASSPHRASE_FILE").map(PathBuf::from));
-    Sandbox { writes, reads, starts_programs: false }
+    // Each HSM's library runs in a process of its own.
+    let starts_programs = !context.loaded.config.hsm.is_empty();
+    Sandbox { writes, reads, starts_programs }
 }
 
 fn form(args: &ServeArgs) -> Form {

@@ -1,5 +1,5 @@
-//! Settings from the environment: `VIRTENGINE_<SECTION>_<SETTING>`, over the file. Policies are
-//! lists and stand in the file only.
+//! Settings from the environment: `VIRTENGINE_<SECTION>_<SETTING>`, over the file. Policies
+//! and HSMs are lists and stand in the file only.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

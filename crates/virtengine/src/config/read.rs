@@ -2,6 +2,7 @@
 //!
 //! Each setting is read on its own, so that one mistake does not hide the next.
 
+use std::collections::BTreeMap;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
@@ -13,6 +14,7 @@ use toml::de::DeTable;
 use toml::de::DeValue;
 
 use crate::config::Config;
+use crate::config::hsm::Hsm;
 use crate::config::sections::KNOWN;
 use crate::config::sections::Validator;
 use crate::output::Format;
@@ -74,6 +76,7 @@ impl Reader<'_> {
                     config.server = self.table("server", value);
                     self.refused(value, config.server.refusal());
                 }
+                "hsm" => config.hsm = self.hsms(value),
                 "policy" => config.policy = self.policies(value),
                 "validator" => config.validator = self.validators(value),
                 unknown => {
@@ -137,6 +140,26 @@ impl Reader<'_> {
             self.find(Some(key.span()), format!("{section}.{name}: {}", error.message()), None);
         }
         read.is_ok()
+    }
+
+    /// Reads the sections `[hsm.NAME]`.
+    fn hsms(&mut self, value: &Value<'_>) -> BTreeMap<String, Hsm> {
+        let Some(sections) = value.get_ref().as_table() else {
+            let message = "hsm is a table of tables: [hsm.NAME]".to_owned();
+            self.find(Some(value.span()), message, None);
+            return BTreeMap::new();
+        };
+        let mut found = BTreeMap::new();
+        for (name, section) in sections.iter() {
+            let before = self.findings.len();
+            let hsm: Hsm = self.table("hsm", section);
+            let name = name.get_ref().as_ref();
+            if self.findings.len() == before {
+                self.refused(section, hsm.refusal(name));
+            }
+            found.insert(name.to_owned(), hsm);
+        }
+        found
     }
 
     fn policies(&mut self, value: &Value<'_>) -> Vec<KeyLifecyclePolicy> {
@@ -338,6 +361,23 @@ mod tests {
         assert_eq!(lines, [1, 5, 3]);
         let apart = "[session]\nidle_timeout_s = 50000\nabsolute_timeout_s = 60000\n";
         assert_eq!(parse(apart).1, []);
+    }
+
+    #[test]
+    fn hsms_are_read_by_name_and_mistakes_in_them_have_a_line() {
+        let text = "[hsm.soft]\nlibrary_path = \"/lib/x.so\"\n[hsm.other]\nlibary_path = \"/l\"\n\
+                    [hsm.third]\nlibrary_path = \"/l\"\nmax_sessions = 1\n";
+        let (config, found) = parse(text);
+        assert_eq!(config.hsm.len(), 3);
+        let lines: Vec<String> = found.iter().map(Finding::to_string).collect();
+        assert_eq!(
+            lines,
+            [
+                "line 4: unknown key `hsm.libary_path`; did you mean `library_path`?",
+                "line 5: hsm.third: max_sessions is 2 to 256; one keeps the login",
+            ]
+        );
+        assert_eq!(findings("hsm = 1"), ["line 1: hsm is a table of tables: [hsm.NAME]"]);
     }
 
     #[test]

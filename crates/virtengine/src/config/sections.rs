@@ -17,6 +17,8 @@ use kms_validator::Address;
 use serde::Deserialize;
 use serde::Serialize;
 
+use crate::config::hsm::Hsm;
+
 /// A section and the names of its settings, for "did you mean" and for the environment.
 ///
 /// A test holds this table and the structs together.
@@ -26,6 +28,7 @@ pub(crate) const KNOWN: &[(&str, &[&str])] = &[
     ("server", Server::FIELDS),
     ("policy", POLICY_FIELDS),
     ("validator", Validator::FIELDS),
+    ("hsm", Hsm::FIELDS),
 ];
 
 /// `[audit]`: the specification's `AuditLogConfig`.
@@ -329,6 +332,7 @@ mod tests {
         assert_eq!(sorted(Audit::FIELDS), names(Audit::default()));
         assert_eq!(sorted(Session::FIELDS), names(Session::default()));
         assert_eq!(sorted(Server::FIELDS), names(Server::default()));
+        assert_eq!(sorted(Hsm::FIELDS), names(Hsm::default()));
         assert_eq!(sorted(POLICY_FIELDS), names(KeyLifecyclePolicy::standard()));
         let validator = Validator {
             chain_id: "c-1".parse().unwrap(),

@@ -60,6 +60,7 @@ fn origin(origin: Origin) -> &'static str {
     match origin {
         Origin::Generated => "generated",
         Origin::Imported => "imported",
+        Origin::Adopted => "adopted",
         Origin::Registered => "registered",
     }
 }

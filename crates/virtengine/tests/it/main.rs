@@ -27,3 +27,4 @@ mod damage;
 mod multisig;
 mod cosmjs;
 mod streams;
+mod hsm;

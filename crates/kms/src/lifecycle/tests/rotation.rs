@@ -21,6 +21,7 @@ use crate::lifecycle::destroy;
 use crate::lifecycle::expire;
 use crate::lifecycle::mark_compromised;
 use crate::lifecycle::reactivate;
+use crate::lifecycle::rotation::migrate;
 use crate::lifecycle::schedule_destroy;
 use crate::lifecycle::suspend;
 use crate::lifecycle::tests::Scene;
@@ -331,6 +332,43 @@ fn only_the_last_named_successor_takes_over_from_a_consensus_key() {
         Err(Refusal::OtherSuccessor { .. })
     ));
     assert!(activate_after(&stopped, &second, &scene.ctx()).is_ok());
+}
+
+#[test]
+fn key_moves_to_its_own_copy_in_one_step() {
+    let scene = Scene::default();
+    for purpose in [Purpose::General, Purpose::Consensus] {
+        let (old, next) = keys(KeyState::Created);
+        let old = ManagedKey { purpose, ..old };
+        let storage: crate::key::StorageName = "hsm:soft".parse().unwrap();
+        let copy = ManagedKey { id: next.id, storage, state: KeyState::Created, ..old.clone() };
+        let moved = migrate(&old, scene.successor(&copy), &scene.ctx()).unwrap();
+        let steps: Vec<KeyState> = moved.old.steps.iter().map(|step| step.to).collect();
+        assert_eq!(steps, [KeyState::Rotating, KeyState::Deactivated], "{purpose}");
+        let (old, copy) = pair(moved);
+        assert_eq!((old.state, copy.state), (KeyState::Deactivated, KeyState::Active));
+        assert_eq!((old.successor, copy.predecessor), (Some(copy.id), Some(old.id)));
+    }
+}
+
+#[test]
+fn what_is_no_copy_elsewhere_takes_nothing_over_in_one_step() {
+    let scene = Scene::default();
+    let (old, next) = keys(KeyState::Created);
+    let storage: crate::key::StorageName = "hsm:soft".parse().unwrap();
+    let copy = ManagedKey { id: next.id, storage, state: KeyState::Created, ..old.clone() };
+    let others = [
+        ManagedKey { public_key: next.public_key, ..copy.clone() },
+        ManagedKey { storage: old.storage.clone(), ..copy.clone() },
+        ManagedKey { id: old.id, ..copy.clone() },
+        ManagedKey { purpose: Purpose::Account, ..copy.clone() },
+    ];
+    for other in &others {
+        let refusal = migrate(&old, scene.successor(other), &scene.ctx()).unwrap_err();
+        assert_eq!(refusal, Refusal::SelfSuccessor { key: old.label.clone() });
+    }
+    let suspended = ManagedKey { state: KeyState::Suspended, ..old };
+    assert!(migrate(&suspended, scene.successor(&copy), &scene.ctx()).is_err());
 }
 
 #[test]

@@ -37,7 +37,8 @@ fn seed() -> SecretBytes {
 fn home() -> Home {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("keystore");
-    let first = NewSlot { kind: SlotKind::Passphrase, principal: "alice", seed: &seed() };
+    let first =
+        NewSlot { kind: SlotKind::Passphrase, principal: "alice", seed: &seed(), wrapped: None };
     let keystore = Keystore::create(Arc::new(OsDisk), &path, first).unwrap();
     Home { storage: FileStorage::new(Arc::new(keystore), PARSED_KEYS), dir }
 }

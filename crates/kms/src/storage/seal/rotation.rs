@@ -137,7 +137,9 @@ fn next_generation(state: &State, id: SlotId) -> Result<(Slots, Keys), StorageEr
     let mut slots = Slots::new(generation);
     for slot in remaining {
         let named = (slot.id, slot.kind, &*slot.principal);
-        slots.slots.push(Slot::seal(named, slot.public.0, (generation, &current))?);
+        let mut renewed = Slot::seal(named, slot.public.0, (generation, &current))?;
+        renewed.unwrap = slot.unwrap.clone(); // the seed stays; only what it opens is new
+        slots.slots.push(renewed);
     }
     let mut older = Vec::new();
     let so_far = keys.older.iter().map(|(generation, key)| (*generation, key));

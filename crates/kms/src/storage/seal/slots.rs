@@ -8,16 +8,20 @@
 //!    "version":1,
 //!    "generation":3,                      number of the keystore key, from 1; + 1 each rotation
 //!    "slots":[{"id":"<8 bytes>",          random
-//!              "kind":"passphrase",
+//!              "kind":"passphrase",        or "hsm"
 //!              "principal":"<id>",
 //!              "public":"<32 bytes>",     X25519, see `recipient`
 //!              "ephemeral":"<32 bytes>",
-//!              "sealed":"<60 bytes>"}],   the keystore key: nonce ‖ ciphertext ‖ tag
+//!              "sealed":"<60 bytes>",     the keystore key: nonce ‖ ciphertext ‖ tag
+//!              "unwrap":{…}}],            kind "hsm" only: the seed under a key of a token
 //!    "older":[{"generation":2,            keystore keys that key files may still be under
 //!              "sealed":"<60 bytes>"}]},  AES-256-GCM under the current keystore key
 //!  "mac":"<32 bytes>",                    HMAC-SHA256 of the bytes of "slots"
 //!  "sha256":"<32 bytes>"}                 SHA-256 of the bytes of "slots", then the 32 of "mac"
 //! ```
+//!
+//! "unwrap" is `{"storage":"hsm:NAME","key":"<its name there>","scheme":"rsa-oaep-sha256",
+//! "ciphertext":"<hex>"}`.
 //!
 //! The associated data of a slot's "sealed" is `"virtengine slot v1" ‖ id ‖ generation (4, big
 //! endian) ‖ kind ‖ 0 ‖ principal`; that of an older key `"virtengine older key v1" ‖ its
@@ -37,6 +41,7 @@ use serde::Deserialize;
 use serde::Serialize;
 
 use crate::storage::aead;
+use crate::storage::device::WrappedSeed;
 use crate::storage::error::Fault;
 use crate::storage::seal::SlotId;
 use crate::storage::seal::SlotKind;
@@ -73,6 +78,9 @@ pub(super) struct Slot {
     pub(super) public: HexBytes<32>,
     ephemeral: HexBytes<32>,
     sealed: HexBytes<SEALED_KEY_LEN>,
+    /// For a slot of kind `hsm`: its seed, encrypted to a key of a token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) unwrap: Option<WrappedSeed>,
 }
 
 /// A keystore key that key files may still be under.
@@ -122,6 +130,7 @@ impl Slot {
             public: HexBytes(public),
             ephemeral: HexBytes(ephemeral),
             sealed: HexBytes::exactly(&sealed).ok_or(Fault::Library("AES-256-GCM"))?,
+            unwrap: None,
         })
     }
 

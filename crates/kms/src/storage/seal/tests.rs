@@ -26,7 +26,7 @@ fn seed(byte: u8) -> SecretBytes {
 }
 
 fn slot<'a>(principal: &'a str, seed: &'a SecretBytes) -> NewSlot<'a> {
-    NewSlot { kind: SlotKind::Passphrase, principal, seed }
+    NewSlot { kind: SlotKind::Passphrase, principal, seed, wrapped: None }
 }
 
 fn id(byte: u8) -> KeyId {
@@ -194,6 +194,33 @@ fn removed_slot_opens_nothing_and_the_others_need_no_passphrase() {
         let opened = keystore.with_key(&id(byte), |_, _| Ok(()));
         assert!(matches!(opened, Err(StorageError::Fault(Fault::Tampered { .. }))));
     }
+}
+
+#[test]
+fn slot_of_a_token_keeps_its_wrapped_seed_through_rotations_and_restarts() {
+    let (home, keystore) = Home::create();
+    put(&keystore, 1);
+    let wrapped = WrappedSeed {
+        storage: "hsm:soft".parse().unwrap(),
+        key: "virtengine:unlock".to_owned(),
+        scheme: "rsa-oaep-sha256".to_owned(),
+        ciphertext: "00ff".to_owned(),
+    };
+    let (token, other) = (seed(7), seed(8));
+    let (kind, principal) = (SlotKind::Hsm, "hsm:soft");
+    let new = NewSlot { kind, principal, seed: &token, wrapped: Some(&wrapped) };
+    let id = keystore.add_slot(new).unwrap();
+    let bob = keystore.add_slot(slot("bob", &other)).unwrap();
+    keystore.remove_slot(bob).unwrap(); // a rotation
+    let again = home.open();
+    assert_eq!(again.wrapped_seeds(), [(id, wrapped.clone())]);
+    again.unseal(SlotRef::Id(id), &token).unwrap();
+    assert!(holds(&again, 1));
+    // A passphrase has none, and a token always has one.
+    let without = NewSlot { wrapped: None, ..new };
+    assert!(matches!(refused(again.add_slot(without)), Refused::InvalidSlot(_)));
+    let with = NewSlot { kind: SlotKind::Passphrase, ..new };
+    assert!(matches!(refused(again.add_slot(with)), Refused::InvalidSlot(_)));
 }
 
 #[test]
