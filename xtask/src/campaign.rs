@@ -6,6 +6,7 @@
 
 mod acknowledged;
 mod check;
+mod daemon;
 mod disk_full;
 mod kill;
 mod power_cut;
@@ -61,7 +62,8 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 5] = ["power-cut-ext4", "power-cut-xfs", "disk-full", "kill-9", "system-calls"];
+const NAMES: [&str; 6] =
+    ["power-cut-ext4", "power-cut-xfs", "disk-full", "kill-9", "daemon-kill-9", "system-calls"];
 
 /// Runs the campaigns named (all, if none is), each at its full size unless told `--ci`.
 pub(crate) fn main(words: &[&str]) -> Outcome {
@@ -100,6 +102,7 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
         "power-cut-xfs" => power_cut::run(power_cut::FileSystem::Xfs, plan)?,
         "disk-full" => disk_full::run(plan)?,
         "kill-9" => Some(kill::run(plan)?),
+        "daemon-kill-9" => Some(daemon::run(plan)?),
         _ => syscalls::run(plan)?,
     };
     let Some(tally) = tally else { return Ok(()) };
@@ -132,5 +135,14 @@ pub(crate) fn skipped(why: &str) -> Outcome<Option<Tally>> {
 
 /// The process that is cut off; started by the campaigns, not by people.
 pub(crate) fn worker_main(words: &[&str]) -> ExitCode {
-    worker::main(words)
+    match words {
+        [home, "daemon"] => match daemon::serve(std::path::Path::new(home)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("daemon: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        words => worker::main(words),
+    }
 }

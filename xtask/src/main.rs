@@ -16,7 +16,7 @@ const USAGE: &str = "usage: cargo xtask COMMAND
   tools                   only the first part of that
   campaign [NAME...] [--ci] [--json] [--from N]
                           crash campaigns: power-cut-ext4, power-cut-xfs, disk-full, kill-9,
-                          system-calls;
+                          daemon-kill-9, system-calls;
                           `--from N` begins at round N, to see again what was seen there
 ";
 

@@ -25,6 +25,7 @@ use kms::manager::KeyManager;
 use rustls::ServerConfig;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::Notify;
@@ -66,7 +67,7 @@ pub enum ServerError {
     #[error("TLS: {0}")]
     Tls(String),
     /// The system gives no threads.
-    #[error("the system gives no threads: {0}")]
+    #[error("the system gives no threads or signals: {0}")]
     Threads(io::Error),
     /// The home cannot be closed.
     #[error(transparent)]
@@ -75,6 +76,9 @@ pub enum ServerError {
 
 /// Asked for at each SIGHUP: the configuration as it is now, or why it is not taken.
 type Reload = Box<dyn Fn() -> Result<Option<TlsSettings>, String> + Send + Sync>;
+
+/// Called once the daemon serves, and can be told to stop.
+type Ready = Box<dyn FnOnce() + Send>;
 
 /// TLS as it is now; replaced as a whole at SIGHUP.
 type Tls = Arc<RwLock<Arc<ServerConfig>>>;
@@ -99,6 +103,7 @@ pub struct Server {
     reload: Option<Reload>,
     manager: Manager,
     stopper: Stopper,
+    ready: Option<Ready>,
 }
 
 impl std::fmt::Debug for Server {
@@ -116,7 +121,7 @@ impl Server {
         let unix = settings.unix.as_deref().map(listen_here).transpose()?;
         let tcp = settings.tls.as_ref().map(listen_there).transpose()?;
         let (manager, stopper) = (Manager::default(), Stopper(Arc::default()));
-        Ok(Self { kms, settings, unix, tcp, reload: None, manager, stopper })
+        Ok(Self { kms, settings, unix, tcp, reload: None, manager, stopper, ready: None })
     }
 
     /// With what is asked at SIGHUP: TLS as it is configured now. A configuration that is not taken
@@ -134,6 +139,13 @@ impl Server {
     #[must_use]
     pub fn notifying(mut self, socket: Option<OsString>) -> Self {
         self.manager = Manager::at(socket.as_deref());
+        self
+    }
+
+    /// With what is done once it serves: from then on a signal stops it in order.
+    #[must_use]
+    pub fn on_ready(mut self, ready: impl FnOnce() + Send + 'static) -> Self {
+        self.ready = Some(Box::new(ready));
         self
     }
 
@@ -177,7 +189,8 @@ impl Server {
     }
 
     async fn serve(self) -> Result<Arc<App>, ServerError> {
-        let Self { kms, settings, unix, tcp, reload, manager, stopper } = self;
+        let Self { kms, settings, unix, tcp, reload, manager, stopper, ready } = self;
+        let signals = Signals::listen().map_err(ServerError::Threads)?;
         let app = Arc::new(App::new(Arc::new(kms), settings.limits));
         let listening = Listening {
             router: router(Arc::clone(&app)),
@@ -197,8 +210,11 @@ impl Server {
             tokio::spawn(listening.clone_for_loop().accept_there(listener, Arc::clone(tls)));
         }
         tell_ready(&app, &manager);
+        if let Some(ready) = ready {
+            ready();
+        }
         tokio::select! {
-            () = keep(&app, &manager, (reload, tls)) => {}
+            () = keep(&app, &manager, (signals, reload, tls)) => {}
             () = stopper.0.notified() => {}
         }
         manager.tell("STOPPING=1");
@@ -208,19 +224,34 @@ impl Server {
     }
 }
 
+/// What the daemon is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on none of them ends the process as it is.
+    fn listen() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt, hangup: signal(SignalKind::hangup())? })
+    }
+}
+
 /// Waits for the end; on the way, what time alone causes, and SIGHUP.
-async fn keep(app: &Arc<App>, manager: &Manager, (reload, tls): (Option<Reload>, Option<Tls>)) {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals.map(signal) else {
-        journal::line(Level::Error, "the system gives no signals", &[]);
-        return;
-    };
+async fn keep(
+    app: &Arc<App>,
+    manager: &Manager,
+    (mut signals, reload, tls): (Signals, Option<Reload>, Option<Tls>),
+) {
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = term.recv() => return,
-            _ = int.recv() => return,
-            _ = hup.recv() => take_over(reload.as_ref(), tls.as_deref(), manager),
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv() => take_over(reload.as_ref(), tls.as_deref(), manager),
             _ = tick.tick() => tick_once(app, manager).await,
         }
     }

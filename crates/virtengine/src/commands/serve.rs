@@ -28,6 +28,7 @@ use crate::context::Context;
 use crate::daemon::AGENT;
 use crate::exit::Exit;
 use crate::output;
+use crate::output::Format;
 use crate::problem::Problem;
 use crate::problem::warn;
 use crate::sandbox::Sandbox;
@@ -55,8 +56,9 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     let server = Server::listen(kms, settings)?
         .on_reload(reload(context))
         .notifying(std::env::var_os("NOTIFY_SOCKET"));
-    announce(context, &unix, &server)?;
-    server.run()?;
+    let listen = server.address().map(|address| address.to_string());
+    let (format, listening) = (context.format, Listening { unix, listen });
+    server.on_ready(move || announce(format, &listening)).run()?;
     Ok(Exit::Ok)
 }
 
@@ -177,24 +179,21 @@ fn reload(
 }
 
 #[derive(Serialize)]
-struct Listening<'a> {
-    unix: &'a Option<PathBuf>,
+struct Listening {
+    unix: Option<PathBuf>,
     listen: Option<String>,
 }
 
-/// Says where it listens, for scripts: a port may have been asked for as 0.
-fn announce(context: &Context<'_>, unix: &Option<PathBuf>, server: &Server) -> Result<(), Problem> {
-    let listen = server.address().map(|address| address.to_string());
-    let listening = Listening { unix, listen };
-    let shown = context.data(&listening, || {
-        let unix = unix.as_ref().map(|path| format!("unix    {}\n", path.display()));
+/// Says where it listens, for scripts: a port may have been asked for as 0. Whoever started it need
+/// not read that.
+fn announce(format: Format, listening: &Listening) {
+    let shown = output::data(format, listening, || {
+        let unix = listening.unix.as_ref().map(|path| format!("unix    {}\n", path.display()));
         let listen = listening.listen.as_ref().map(|address| format!("listen  {address}\n"));
         unix.into_iter().chain(listen).collect()
     });
-    // Whoever started it need not read on.
-    match shown {
-        Err(problem) if problem.code == output::SILENT => Ok(()),
-        shown => shown,
+    if let Err(problem) = shown {
+        journal::line(Level::Warning, &problem.message, &[]);
     }
 }
 
