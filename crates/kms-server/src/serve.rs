@@ -407,14 +407,9 @@ impl Loop {
         let connection = Arc::clone(&held.connection);
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let busy = connection.busy();
             request.extensions_mut().insert(peer);
-            let answering = router.clone().call(request.map(Body::new));
-            async move {
-                let response = answering.await;
-                drop(busy);
-                response
-            }
+            request.extensions_mut().insert(Arc::clone(&connection));
+            router.clone().call(request.map(Body::new))
         });
         let limits = &self.app.limits;
         let serving = http1::Builder::new()

@@ -19,6 +19,7 @@ mod policies;
 mod audit;
 mod secrets;
 mod dev;
+mod dev_serve;
 mod serving;
 mod daemon;
 mod daemon_tls;
