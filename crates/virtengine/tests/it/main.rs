@@ -23,5 +23,6 @@ mod dev_serve;
 mod serving;
 mod daemon;
 mod daemon_tls;
+mod packaging;
 mod damage;
 mod streams;
