@@ -17,6 +17,10 @@ use kms_server::journal;
 use kms_server::journal::Form;
 use kms_server::journal::Level;
 use rustix::fs::Mode;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 use rustix::process::umask;
 use serde::Serialize;
 
@@ -45,7 +49,8 @@ const CREDENTIAL: &str = "passphrase";
 pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Problem> {
     umask(Mode::from_raw_mode(0o077));
     journal::begin(form(args), args.log_requests);
-    let settings = settings(context, args)?;
+    let mut settings = settings(context, args)?;
+    settings.limits.connections = connections(settings.limits.connections);
     for shortfall in sandbox(context, &settings).enter() {
         journal::line(Level::Warning, &shortfall, &[]);
     }
@@ -60,6 +65,20 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     let (format, listening) = (context.format, Listening { unix, listen });
     server.on_ready(move || announce(format, &listening)).run()?;
     Ok(Exit::Ok)
+}
+
+/// As many connections as there are descriptors for, beside those of the home: where none is left, none
+/// could be accepted for which an idle one goes.
+fn connections(wanted: usize) -> usize {
+    const BESIDE: u64 = 128;
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let have = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let room = have.map_or(u64::MAX, |have| have.saturating_sub(BESIDE).max(1));
+    wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
 }
 
 /// What the daemon keeps: its home, its log, its socket; what it is configured with, to read again.
