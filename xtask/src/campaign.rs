@@ -6,6 +6,7 @@
 
 mod acknowledged;
 mod check;
+mod daemon;
 mod disk_full;
 mod hsm_faults;
 mod hsm_sessions;
@@ -64,11 +65,12 @@ impl Tally {
     }
 }
 
-const NAMES: [&str; 10] = [
+const NAMES: [&str; 11] = [
     "power-cut-ext4",
     "power-cut-xfs",
     "disk-full",
     "kill-9",
+    "daemon-kill-9",
     "system-calls",
     "signer-kill-9",
     "signer-cut-ext4",
@@ -119,6 +121,7 @@ fn run(name: &str, plan: Plan, json: bool) -> Outcome {
         "signer-cut-xfs" => signer::run(signer::End::Cut(power_cut::FileSystem::Xfs), plan)?,
         "hsm-faults" => hsm_faults::run(plan)?,
         "hsm-sessions" => hsm_sessions::run(plan)?,
+        "daemon-kill-9" => Some(daemon::run(plan)?),
         _ => syscalls::run(plan)?,
     };
     let Some(tally) = tally else { return Ok(()) };
@@ -151,5 +154,14 @@ pub(crate) fn skipped(why: &str) -> Outcome<Option<Tally>> {
 
 /// The process that is cut off; started by the campaigns, not by people.
 pub(crate) fn worker_main(words: &[&str]) -> ExitCode {
-    worker::main(words)
+    match words {
+        [home, "daemon"] => match daemon::serve(std::path::Path::new(home)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("daemon: {error}");
+                ExitCode::FAILURE
+            }
+        },
+        words => worker::main(words),
+    }
 }

@@ -20,8 +20,8 @@ const USAGE: &str = "usage: cargo xtask COMMAND
                           real CometBFT nodes whose every block is signed by us; needs Go
   campaign [NAME...] [--ci] [--json] [--from N]
                           crash campaigns: power-cut-ext4, power-cut-xfs, disk-full, kill-9,
-                          system-calls, signer-kill-9, signer-cut-ext4, signer-cut-xfs, hsm-faults,
-                          hsm-sessions;
+                          daemon-kill-9, system-calls, signer-kill-9, signer-cut-ext4, signer-cut-xfs,
+                          hsm-faults, hsm-sessions;
                           `--from N` begins at round N, to see again what was seen there
 ";
 

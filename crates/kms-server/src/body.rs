@@ -36,6 +36,8 @@ impl Received {
 pub(crate) struct Reading {
     /// At most so many bytes.
     pub(crate) limit: usize,
+    /// As many as are announced, or the limit.
+    pub(crate) expected: usize,
     /// Within this time.
     pub(crate) within: Duration,
     /// Into locked memory.
@@ -73,7 +75,8 @@ async fn frames<B>(mut body: B, how: Reading) -> Result<Received, Failure>
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut sink = if how.secret { Sink::secret(how.limit) } else { Sink::Plain(BytesMut::new()) };
+    let mut sink =
+        if how.secret { Sink::secret(how.expected) } else { Sink::Plain(BytesMut::new()) };
     let mut whole: Option<Bytes> = None;
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| failures::body_cut_off())?;
@@ -104,8 +107,9 @@ enum Sink {
 }
 
 impl Sink {
-    fn secret(limit: usize) -> Self {
-        Self::Secret(SecretBytes::zeroed(limit.min(64 << 10)), 0)
+    /// Locked memory is short, so no more of it is taken than was announced.
+    fn secret(expected: usize) -> Self {
+        Self::Secret(SecretBytes::zeroed(expected.min(64 << 10)), 0)
     }
 
     fn put(&mut self, data: &[u8], limit: usize) -> Result<(), Failure> {

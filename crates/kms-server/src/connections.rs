@@ -41,7 +41,7 @@ pub(crate) struct Held {
     pub(crate) connection: Arc<Connection>,
 }
 
-/// Marks a connection as busy while a request is under way.
+/// Marks a connection as busy while a request of it is carried out.
 #[derive(Debug)]
 pub(crate) struct Busy(Arc<Connection>);
 
@@ -81,7 +81,7 @@ impl Connections {
 }
 
 impl Connection {
-    /// A request has begun on it.
+    /// A request of it is carried out.
     pub(crate) fn busy(self: &Arc<Self>) -> Busy {
         self.idle_since.store(BUSY, Ordering::Relaxed);
         Busy(Arc::clone(self))

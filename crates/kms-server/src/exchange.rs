@@ -35,6 +35,8 @@ use crate::app::App;
 use crate::body;
 use crate::body::Reading;
 use crate::body::Received;
+use crate::connections::Busy;
+use crate::connections::Connection;
 use crate::failures;
 use crate::idempotency::Turn;
 use crate::peer::Peer;
@@ -57,6 +59,7 @@ pub(crate) struct Exchange {
     pub(crate) peer: Peer,
     /// What the request says before its body.
     pub(crate) parts: Parts,
+    connection: Option<Arc<Connection>>,
     started: Instant,
     secret: bool,
 }
@@ -103,8 +106,15 @@ impl Exchange {
         let params = request.extract_parts::<RawPathParams>().await.ok();
         let id = app.ids.next();
         let peer = request.extensions().get::<Peer>().copied().unwrap_or_default();
+        let connection = request.extensions().get::<Arc<Connection>>().cloned();
         let (parts, body) = request.into_parts();
-        (Self { app, id, peer, parts, started, secret: false }, params, body)
+        (Self { app, id, peer, parts, connection, started, secret: false }, params, body)
+    }
+
+    /// Keeps its connection while it is carried out. Until its body is there it may have to go for
+    /// another: who sends slowly holds no place.
+    pub(crate) fn busy(&self) -> Option<Busy> {
+        self.connection.as_ref().map(Connection::busy)
     }
 
     /// Its connection ends behind the answer, and the buffers of secrets with it.
@@ -122,6 +132,7 @@ impl Exchange {
         let on = named::<O::On>(params)?;
         let (caller, principal) = self.caller()?;
         let sent = self.sent::<O>(body, principal.is_some()).await?;
+        let _busy = self.busy();
         let what: O = self.read(&sent)?;
         let Some(principal) = principal else { return Err(self.refuse(&caller)) };
         self.app.spend(principal, 1)?;
@@ -152,6 +163,7 @@ impl Exchange {
         let on = named::<O::On>(params)?;
         let (caller, principal) = self.caller()?;
         let sent = self.sent::<O>(body, principal.is_some()).await?;
+        let _busy = self.busy();
         let what: O = self.read(&sent)?;
         drop(sent);
         let Some(principal) = principal else { return Err(self.refuse(&caller)) };
@@ -224,7 +236,8 @@ impl Exchange {
         } else {
             None
         };
-        let how = Reading { limit, within: limits.body_timeout, secret: self.secret };
+        let (within, secret) = (limits.body_timeout, self.secret);
+        let how = Reading { limit, expected, within, secret };
         body::read(body, how).await
     }
 

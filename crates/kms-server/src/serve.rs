@@ -25,6 +25,7 @@ use kms::manager::KeyManager;
 use rustls::ServerConfig;
 use tokio::io::AsyncRead;
 use tokio::io::AsyncWrite;
+use tokio::signal::unix::Signal;
 use tokio::signal::unix::SignalKind;
 use tokio::signal::unix::signal;
 use tokio::sync::Notify;
@@ -67,7 +68,7 @@ pub enum ServerError {
     #[error("TLS: {0}")]
     Tls(String),
     /// The system gives no threads.
-    #[error("the system gives no threads: {0}")]
+    #[error("the system gives no threads or signals: {0}")]
     Threads(io::Error),
     /// The home cannot be closed.
     #[error(transparent)]
@@ -76,6 +77,9 @@ pub enum ServerError {
 
 /// Asked for at each SIGHUP: the configuration as it is now, or why it is not taken.
 type Reload = Box<dyn Fn() -> Result<Option<TlsSettings>, String> + Send + Sync>;
+
+/// Called once the daemon serves, and can be told to stop.
+type Ready = Box<dyn FnOnce() + Send>;
 
 /// TLS as it is now; replaced as a whole at SIGHUP.
 type Tls = Arc<RwLock<Arc<ServerConfig>>>;
@@ -101,6 +105,7 @@ pub struct Server {
     reload: Option<Reload>,
     manager: Manager,
     stopper: Stopper,
+    ready: Option<Ready>,
 }
 
 impl std::fmt::Debug for Server {
@@ -123,7 +128,8 @@ impl Server {
         let tcp = settings.tls.as_ref().map(listen_there).transpose()?;
         let (manager, stopper) = (Manager::default(), Stopper(Arc::default()));
         let extra = Extra::default();
-        Ok(Self { kms, settings, extra, unix, tcp, reload: None, manager, stopper })
+        let ready = None;
+        Ok(Self { kms, settings, extra, unix, tcp, reload: None, manager, stopper, ready })
     }
 
     /// With what is asked at SIGHUP: TLS as it is configured now. A configuration that is not taken
@@ -148,6 +154,13 @@ impl Server {
     #[must_use]
     pub fn notifying(mut self, socket: Option<OsString>) -> Self {
         self.manager = Manager::at(socket.as_deref());
+        self
+    }
+
+    /// With what is done once it serves: from then on a signal stops it in order.
+    #[must_use]
+    pub fn on_ready(mut self, ready: impl FnOnce() + Send + 'static) -> Self {
+        self.ready = Some(Box::new(ready));
         self
     }
 
@@ -190,7 +203,8 @@ impl Server {
     }
 
     async fn serve(self) -> Result<Arc<App>, ServerError> {
-        let Self { kms, settings, extra, unix, tcp, reload, manager, stopper } = self;
+        let Self { kms, settings, extra, unix, tcp, reload, manager, stopper, ready } = self;
+        let signals = Signals::listen().map_err(ServerError::Threads)?;
         let app = Arc::new(App::new(kms, settings.limits, extra));
         let listening = Listening {
             router: router(Arc::clone(&app)),
@@ -210,8 +224,11 @@ impl Server {
             tokio::spawn(listening.clone_for_loop().accept_there(listener, Arc::clone(tls)));
         }
         tell_ready(&app, &manager);
+        if let Some(ready) = ready {
+            ready();
+        }
         tokio::select! {
-            () = keep(&app, &manager, (reload, tls)) => {}
+            () = keep(&app, &manager, (signals, reload, tls)) => {}
             () = stopper.0.notified() => {}
         }
         manager.tell("STOPPING=1");
@@ -221,19 +238,34 @@ impl Server {
     }
 }
 
+/// What the daemon is told by signals.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// From here on none of them ends the process as it is.
+    fn listen() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let interrupt = signal(SignalKind::interrupt())?;
+        Ok(Self { terminate, interrupt, hangup: signal(SignalKind::hangup())? })
+    }
+}
+
 /// Waits for the end; on the way, what time alone causes, and SIGHUP.
-async fn keep(app: &Arc<App>, manager: &Manager, (reload, tls): (Option<Reload>, Option<Tls>)) {
-    let signals = [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()];
-    let [Ok(mut term), Ok(mut int), Ok(mut hup)] = signals.map(signal) else {
-        journal::line(Level::Error, "the system gives no signals", &[]);
-        return;
-    };
+async fn keep(
+    app: &Arc<App>,
+    manager: &Manager,
+    (mut signals, reload, tls): (Signals, Option<Reload>, Option<Tls>),
+) {
     let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
-            _ = term.recv() => return,
-            _ = int.recv() => return,
-            _ = hup.recv() => take_over(reload.as_ref(), tls.as_deref(), manager),
+            _ = signals.terminate.recv() => return,
+            _ = signals.interrupt.recv() => return,
+            _ = signals.hangup.recv() => take_over(reload.as_ref(), tls.as_deref(), manager),
             _ = tick.tick() => tick_once(app, manager).await,
         }
     }
@@ -389,14 +421,9 @@ impl Loop {
         let connection = Arc::clone(&held.connection);
         let router = self.router.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
-            let busy = connection.busy();
             request.extensions_mut().insert(peer);
-            let answering = router.clone().call(request.map(Body::new));
-            async move {
-                let response = answering.await;
-                drop(busy);
-                response
-            }
+            request.extensions_mut().insert(Arc::clone(&connection));
+            router.clone().call(request.map(Body::new))
         });
         let limits = &self.app.limits;
         let serving = http1::Builder::new()

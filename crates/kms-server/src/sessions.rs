@@ -34,6 +34,7 @@ async fn begin(exchange: &Exchange, body: axum::body::Body) -> Result<Done, Fail
     app.admit(&exchange.peer)?;
     app.admit_login(&exchange.peer)?;
     let sent = exchange.receive(body, false).await?;
+    let _busy = exchange.busy();
     let login: Login = parse_json(sent.bytes())?;
     drop(sent);
     let (kms, id, client) = (Arc::clone(&app.kms), exchange.id.clone(), exchange.client());

@@ -30,6 +30,7 @@ use crate::cli::sign::SignArgs;
 use crate::cli::sign::VerifyArgs;
 use crate::cli::system::CompletionsArgs;
 use crate::cli::system::ConfigCommand;
+use crate::cli::system::DevArgs;
 use crate::cli::system::InitArgs;
 use crate::cli::system::LoginArgs;
 use crate::cli::system::ManArgs;
@@ -65,7 +66,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Show the product working in a throw-away home: keys, signatures, rotation, the audit log
-    Dev,
+    Dev(DevArgs),
     /// Make a home: store, keystore, audit log and the first administrator
     Init(InitArgs),
     /// Run the daemon: it holds the keys, and people and programs talk to it

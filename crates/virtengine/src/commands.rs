@@ -43,7 +43,7 @@ pub(crate) fn run(cli: &Cli, format: &mut Format) -> Result<Exit, Problem> {
         Command::Completions(args) => manual::completions(args),
         Command::Man(args) => manual::man(args),
         Command::Config(command) => config::run(command, global, format),
-        Command::Dev => dev::run(global),
+        Command::Dev(args) => dev::run(global, args),
         Command::Init(args) => init::run(&context()?, args),
         Command::Serve(args) => serve::run(&context()?, args),
         Command::Login(args) => login::login(&context()?, args),

@@ -1,4 +1,9 @@
 //! The OpenAPI document is the one that is checked in, and says of every operation what it must.
+#![expect(
+    clippy::indexing_slicing,
+    clippy::unwrap_used,
+    reason = "all of this crate is tests, also the functions beside them"
+)]
 
 use std::collections::BTreeSet;
 

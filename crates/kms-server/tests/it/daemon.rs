@@ -104,11 +104,6 @@ impl Daemon {
         self.dir.path().join("kms.sock")
     }
 
-    /// Its home.
-    pub(crate) fn home(&self) -> PathBuf {
-        self.dir.path().join("home")
-    }
-
     /// A connection that gives up after a while, so that a test that fails ends.
     pub(crate) fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(self.socket()).unwrap();

@@ -161,10 +161,13 @@ fn connections_that_say_nothing_keep_nobody_out() {
     let mut idle = Vec::new();
     for n in 0..400 {
         let mut stream = daemon.connect();
-        // Slow loris: the beginning of a request, and no more.
-        if n % 2 == 0 {
-            _ = stream.write_all(b"POST /v1/keys/val/sign HTTP/1.1\r\nhost: x\r\nx-a: ");
-        }
+        // Slow loris: the beginning of a head or of a body, and no more.
+        let beginning: &[u8] = match n % 3 {
+            0 => b"",
+            1 => b"POST /v1/keys/val/sign HTTP/1.1\r\nhost: x\r\nx-a: ",
+            _ => b"POST /v1/sessions HTTP/1.1\r\nhost: x\r\ncontent-length: 100\r\n\r\n{",
+        };
+        _ = stream.write_all(beginning);
         idle.push(stream);
         if n % 50 == 0 {
             let body = json!({"message": "aGVsbG8="});

@@ -8,6 +8,14 @@ use clap::ValueEnum;
 use clap_complete::Shell;
 use kms::access::PrincipalName;
 
+/// `dev`.
+#[derive(Debug, Args)]
+pub(crate) struct DevArgs {
+    /// Serve the home afterwards, until Ctrl-C; at a terminal that is so without being asked for
+    #[arg(long)]
+    pub(crate) serve: bool,
+}
+
 /// `init`.
 #[derive(Debug, Args)]
 pub(crate) struct InitArgs {

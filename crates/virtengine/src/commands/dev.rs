@@ -4,6 +4,7 @@
 
 mod damage;
 mod home;
+mod serve;
 mod show;
 
 use kms::access::PrincipalName;
@@ -22,11 +23,13 @@ use kms::manager::KeyManager;
 use kms::manager::NewKey;
 
 use crate::cli::global::Global;
+use crate::cli::system::DevArgs;
 use crate::commands::dev::home::ThrowAway;
 use crate::commands::dev::show::Show;
 use crate::exit::Exit;
 use crate::output::progress::spin;
 use crate::problem::Problem;
+use crate::visit::at_terminal;
 
 /// What is signed in the demonstration.
 const MESSAGE: &[u8] = b"hello from virtengine dev";
@@ -35,7 +38,7 @@ const MESSAGE: &[u8] = b"hello from virtengine dev";
 ///
 /// # Errors
 /// When a step did not come out as it must.
-pub(crate) fn run(global: &Global) -> Result<Exit, Problem> {
+pub(crate) fn run(global: &Global, args: &DevArgs) -> Result<Exit, Problem> {
     let mut show = Show::new(global.output.unwrap_or_default());
     let throw_away = home::make(&mut show)?;
     let admin: PrincipalName = name(home::ADMIN)?;
@@ -48,6 +51,9 @@ pub(crate) fn run(global: &Global) -> Result<Exit, Problem> {
     toured?;
     the_log(&throw_away, &mut show)?;
     show.end(&throw_away)?;
+    if args.serve || at_terminal() {
+        serve::run(&throw_away, &admin, global.output.unwrap_or_default())?;
+    }
     Ok(Exit::Ok)
 }
 

@@ -18,6 +18,10 @@ use kms_server::journal;
 use kms_server::journal::Form;
 use kms_server::journal::Level;
 use rustix::fs::Mode;
+use rustix::process::Resource;
+use rustix::process::Rlimit;
+use rustix::process::getrlimit;
+use rustix::process::setrlimit;
 use rustix::process::umask;
 use serde::Serialize;
 
@@ -29,6 +33,7 @@ use crate::context::Context;
 use crate::daemon::AGENT;
 use crate::exit::Exit;
 use crate::output;
+use crate::output::Format;
 use crate::problem::Problem;
 use crate::problem::warn;
 use crate::sandbox::Sandbox;
@@ -50,7 +55,8 @@ const NAMES_OF_HOSTS: [&str; 6] =
 pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Problem> {
     umask(Mode::from_raw_mode(0o077));
     journal::begin(form(args), args.log_requests);
-    let settings = settings(context, args)?;
+    let mut settings = settings(context, args)?;
+    settings.limits.connections = connections(settings.limits.connections);
     for shortfall in sandbox(context, &settings).enter() {
         journal::line(Level::Warning, &shortfall, &[]);
     }
@@ -69,14 +75,29 @@ pub(crate) fn run(context: &Context<'_>, args: &ServeArgs) -> Result<Exit, Probl
     let server = server.with_metrics(move || {
         its.upgrade().map(|signer| signer::metrics(&signer)).unwrap_or_default()
     });
-    announce(context, &unix, &server)?;
-    server.run()?;
+    let listen = server.address().map(|address| address.to_string());
+    let (format, listening) = (context.format, Listening { unix, listen });
+    server.on_ready(move || announce(format, &listening)).run()?;
     drop(signer); // hangs up, and waits for a signature that is being made
     if let Some(kms) = Arc::into_inner(kms) {
         kms.close()?;
     }
     journal::line(Level::Info, "stopped", &[]);
     Ok(Exit::Ok)
+}
+
+/// As many connections as there are descriptors for, beside those of the home: where none is left, none
+/// could be accepted for which an idle one goes.
+fn connections(wanted: usize) -> usize {
+    const BESIDE: u64 = 128;
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let have = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    let room = have.map_or(u64::MAX, |have| have.saturating_sub(BESIDE).max(1));
+    wanted.min(usize::try_from(room).unwrap_or(usize::MAX))
 }
 
 /// What the daemon keeps: its home, its log, its socket; what it is configured with, to read again.
@@ -202,24 +223,21 @@ fn reload(
 }
 
 #[derive(Serialize)]
-struct Listening<'a> {
-    unix: &'a Option<PathBuf>,
+struct Listening {
+    unix: Option<PathBuf>,
     listen: Option<String>,
 }
 
-/// Says where it listens, for scripts: a port may have been asked for as 0.
-fn announce(context: &Context<'_>, unix: &Option<PathBuf>, server: &Server) -> Result<(), Problem> {
-    let listen = server.address().map(|address| address.to_string());
-    let listening = Listening { unix, listen };
-    let shown = context.data(&listening, || {
-        let unix = unix.as_ref().map(|path| format!("unix    {}\n", path.display()));
+/// Says where it listens, for scripts: a port may have been asked for as 0. Whoever started it need
+/// not read that.
+fn announce(format: Format, listening: &Listening) {
+    let shown = output::data(format, listening, || {
+        let unix = listening.unix.as_ref().map(|path| format!("unix    {}\n", path.display()));
         let listen = listening.listen.as_ref().map(|address| format!("listen  {address}\n"));
         unix.into_iter().chain(listen).collect()
     });
-    // Whoever started it need not read on.
-    match shown {
-        Err(problem) if problem.code == output::SILENT => Ok(()),
-        shown => shown,
+    if let Err(problem) = shown {
+        journal::line(Level::Warning, &problem.message, &[]);
     }
 }
 

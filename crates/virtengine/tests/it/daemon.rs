@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::home::Home;
+use crate::home::PASSPHRASE;
 use crate::home::read;
 use crate::serving::Serving;
 
@@ -184,4 +185,40 @@ fn commands_for_a_daemon_say_that_there_is_none() {
     let missing = home.refused(&["keys", "list", "--server", &gone], 7);
     assert_eq!(missing["code"], "server_unreachable");
     home.run(&["keys", "list", "--server", "ftp://x"]).expect(2);
+}
+
+// Attack 42: bodies pass through buffers of libraries that know nothing of secrets.
+#[test]
+fn no_passphrase_stays_in_the_daemon_s_memory() {
+    let home = Home::new();
+    let daemon = Serving::start(&home, &[]);
+    home.run(&["unlock"]).expect(0);
+    let other = "another passphrase, of bob 8!";
+    let file = home.write("bob", other);
+    let add = ["principal", "add", "bob", "--role", "signer", "--new-passphrase-file"];
+    home.run(&[&add[..], &[&file]].concat()).expect(0);
+    let memory = format!("/proc/{}/mem", daemon.pid());
+    let Ok(memory) = fs::File::open(&memory) else {
+        assert!(std::env::var_os("CI").is_none(), "only root can read {memory}");
+        eprintln!("SKIPPED: only root can read {memory}");
+        return;
+    };
+    let maps = read(format!("/proc/{}/maps", daemon.pid()));
+    let mut looked_at = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (start, end) = line.split_whitespace().next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|hex| u64::from_str_radix(hex, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        // What even root cannot read is memory for secrets.
+        if std::os::unix::fs::FileExt::read_exact_at(&memory, &mut bytes, start).is_err() {
+            continue;
+        }
+        looked_at += bytes.len();
+        for secret in [PASSPHRASE, other] {
+            let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
+            assert!(!found, "a passphrase is in {line}");
+        }
+    }
+    assert!(looked_at > 1 << 20, "{looked_at} bytes were looked at");
+    daemon.stop();
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::home::Home;
 use crate::serving::Serving;
 
-/// Makes a certificate with OpenSSL; `signer` is the authority, itself if absent.
+/// Makes a certificate with OpenSSL that is its own authority.
 fn certificate(home: &Home, name: &str) -> (String, String) {
     let (cert, key) =
         (home.file_name(&format!("{name}.pem")), home.file_name(&format!("{name}.key")));
@@ -15,6 +15,7 @@ fn certificate(home: &Home, name: &str) -> (String, String) {
         .args(["-days", "2", "-subj", &format!("/CN={name}"), "-keyout", &key, "-out", &cert])
         .args(["-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"])
         .args(["-addext", "extendedKeyUsage=serverAuth,clientAuth"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .output();
     match made {
         Ok(output) if output.status.success() => (cert, key),
@@ -116,10 +117,10 @@ fn a_development_home_is_served_to_this_machine_only() {
     let home = Home::new();
     certificate(&home, "server");
     configure(&home, "");
-    let outside = ["serve", "--listen", "0.0.0.0:0", "-o", "json"];
+    let outside = ["serve", "--listen", "0.0.0.0:0"];
     assert_eq!(home.refused(&outside, 10)["code"], "development_home");
     let bare = home.path().join("config.toml");
     fs::write(bare, "").unwrap();
-    let no_tls = ["serve", "--listen", "127.0.0.1:0", "-o", "json"];
+    let no_tls = ["serve", "--listen", "127.0.0.1:0"];
     assert_eq!(home.refused(&no_tls, 2)["code"], "usage");
 }
