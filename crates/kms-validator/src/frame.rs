@@ -27,10 +27,10 @@ pub(crate) fn write(stream: &mut impl Write, message: &[u8]) -> io::Result<()> {
     let mut framed = Vec::with_capacity(message.len() + 4);
     let mut length = message.len();
     while length >= 0x80 {
-        framed.push((length & 0x7f) as u8 | 0x80);
+        framed.push(seven_bits(length) | 0x80);
         length >>= 7;
     }
-    framed.push((length & 0x7f) as u8);
+    framed.push(seven_bits(length));
     framed.extend_from_slice(message);
     stream.write_all(&framed)
 }
@@ -55,6 +55,11 @@ fn read_length(stream: &mut impl Read, limit: usize) -> io::Result<Option<usize>
         }
     }
     Err(io::Error::new(io::ErrorKind::InvalidData, "message is longer than a signer takes"))
+}
+
+/// The lowest seven bits.
+fn seven_bits(number: usize) -> u8 {
+    u8::try_from(number & 0x7f).unwrap_or(0x7f)
 }
 
 #[cfg(test)]

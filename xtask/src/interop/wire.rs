@@ -129,10 +129,14 @@ fn send(stream: &mut UnixStream, message: &[u8]) -> io::Result<()> {
     let mut framed = Vec::with_capacity(message.len() + 3);
     let mut length = message.len();
     while length >= 0x80 {
-        framed.push((length & 0x7f) as u8 | 0x80);
+        framed.push(seven_bits(length) | 0x80);
         length >>= 7;
     }
-    framed.push((length & 0x7f) as u8);
+    framed.push(seven_bits(length));
     framed.extend_from_slice(message);
     stream.write_all(&framed)
+}
+
+fn seven_bits(number: usize) -> u8 {
+    u8::try_from(number & 0x7f).unwrap_or(0x7f)
 }

@@ -28,8 +28,11 @@ pub struct SignState {
     /// The step: 1 proposal, 2 prevote, 3 precommit; 0 before the first of a round.
     pub step: u8,
     /// The signed bytes and the signature over them, where the file has both.
-    pub last: Option<(Vec<u8>, Vec<u8>)>,
+    pub last: Option<Signed>,
 }
+
+/// Bytes that were signed, and the signature over them.
+type Signed = (Vec<u8>, Vec<u8>);
 
 /// Why a file is no state.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -98,7 +101,7 @@ fn of_tmkms(step: u8) -> Option<u8> {
     }
 }
 
-fn last(fields: &Map<String, Value>) -> Result<Option<(Vec<u8>, Vec<u8>)>, InvalidState> {
+fn last(fields: &Map<String, Value>) -> Result<Option<Signed>, InvalidState> {
     let text =
         |name| fields.get(name).and_then(Value::as_str).filter(|text: &&str| !text.is_empty());
     let (Some(signature), Some(sign_bytes)) = (text("signature"), text("signbytes")) else {

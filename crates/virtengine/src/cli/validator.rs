@@ -118,6 +118,7 @@ pub(crate) struct ImportArgs {
 
 /// CometBFT's own questions about a validator, answered for a key of this home.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::enum_variant_names, reason = "they are called as CometBFT calls them")]
 pub(crate) enum CometCommand {
     /// Print the public key as `create-validator --pubkey` takes it
     ShowValidator(ShowArgs),
