@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use crate::campaign;
+use crate::interop;
 use crate::shell::Outcome;
 use crate::shell::cargo;
 use crate::shell::root;
@@ -18,6 +19,7 @@ pub(crate) fn run() -> Outcome {
     step("clippy", &mut cargo(clippy))?;
     step("test", &mut cargo(["test", "--workspace", "--locked"]))?;
     campaign::main(&["--ci"])?;
+    interop::main(&["--ci"])?;
     let doc = ["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"];
     step("doc", cargo(doc).env("RUSTDOCFLAGS", "-D warnings"))?;
     if root().join(".git").exists() {

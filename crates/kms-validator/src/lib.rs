@@ -6,7 +6,8 @@
 //! ```
 //!
 //! Decides when to dial and whom to believe; never what is signed: that is the library's guard. A
-//! refusal is told to the node and the connection stays; only bytes that are no message end it. A
+//! refusal is told to the node and the connection stays; a fault of ours and bytes that are no message
+//! end it, so that the node asks again. A
 //! connection that is gone is dialled again within half a second, for ever, because a node waits
 //! three seconds for its signer at its start and then gives up.
 //!

@@ -127,7 +127,7 @@ fn field(number: u8, contents: &[u8]) -> Vec<u8> {
     if length < 128 {
         out.push(u8::try_from(length).unwrap());
     } else {
-        out.extend([length % 128 | 0x80, length / 128].map(|n| u8::try_from(n).unwrap()));
+        out.extend([(length % 128) | 0x80, length / 128].map(|n| u8::try_from(n).unwrap()));
     }
     out.extend_from_slice(contents);
     out
