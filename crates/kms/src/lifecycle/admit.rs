@@ -77,8 +77,13 @@ pub(crate) fn admit_import<'a>(
 
 /// Admits the search for a key that another program made. What is found is admitted as a key by
 /// [`admit_adopted`], once its algorithm is known.
-pub(crate) fn admit_adopt(_: Grant, what: Adopt<'_>) -> Admitted<Adopt<'_>> {
-    Admitted(what)
+pub(crate) fn admit_adopt<'a>(
+    grant: Grant,
+    what: Adopt<'a>,
+) -> Result<Admitted<Adopt<'a>>, Refusal> {
+    let wanted = (Permission::KeyImport, GrantedTarget::NewKey);
+    spend(grant, |permission, target| (permission, target) == wanted)?;
+    Ok(Admitted(what))
 }
 
 /// Admits a key that was taken over if its purpose and its policy allow its algorithm.
@@ -91,18 +96,25 @@ pub(crate) fn admit_adopted(
 
 /// Admits the handing over of a private half to another storage if the key may get a successor now,
 /// which its copy there will be.
-pub(crate) fn admit_migrate(
-    _: Grant,
-    what: Migrate<'_>,
+pub(crate) fn admit_migrate<'a>(
+    grant: Grant,
+    what: Migrate<'a>,
     now: Timestamp,
-) -> Result<Admitted<Migrate<'_>>, Refusal> {
+) -> Result<Admitted<Migrate<'a>>, Refusal> {
+    let wanted = (Permission::KeyRotate, GrantedTarget::Key(what.key.id));
+    spend(grant, |permission, target| (permission, target) == wanted)?;
     may_rotate(what.key, now)?;
     Ok(Admitted(what))
 }
 
 /// Admits the removal of a private key that no record names, which the caller has looked at.
-pub(crate) fn admit_remove_object(_: Grant, what: RemoveObject<'_>) -> Admitted<RemoveObject<'_>> {
-    Admitted(what)
+pub(crate) fn admit_remove_object<'a>(
+    grant: Grant,
+    what: RemoveObject<'a>,
+) -> Result<Admitted<RemoveObject<'a>>, Refusal> {
+    let wanted = (Permission::HsmManage, GrantedTarget::None);
+    spend(grant, |permission, target| (permission, target) == wanted)?;
+    Ok(Admitted(what))
 }
 
 /// Admits the signing of a message if the key's state at `now` permits it, the purpose is not
@@ -113,6 +125,19 @@ pub(crate) fn admit_sign<'a>(
     now: Timestamp,
 ) -> Result<Admitted<Sign<'a>>, Refusal> {
     let wanted = (signing_permission(what.scheme.prehash), GrantedTarget::Key(what.key.id));
+    spend(grant, |permission, target| (permission, target) == wanted)?;
+    sign_allowed(&what, now)?;
+    Ok(Admitted(what))
+}
+
+/// Admits the signing of a multi-signature operation's bytes, under the same conditions: to take part in
+/// one is a right of its own.
+pub(crate) fn admit_joint_sign<'a>(
+    grant: Grant,
+    what: Sign<'a>,
+    now: Timestamp,
+) -> Result<Admitted<Sign<'a>>, Refusal> {
+    let wanted = (Permission::MultisigSign, GrantedTarget::Key(what.key.id));
     spend(grant, |permission, target| (permission, target) == wanted)?;
     sign_allowed(&what, now)?;
     Ok(Admitted(what))

@@ -243,13 +243,12 @@ impl MultiSigManager<'_> {
     /// approved is refused now.
     pub fn complete_operation(&self, operation: OperationId) -> Result<Completed, Error> {
         let order = self.step("complete", |way| {
+            self.may_look(way)?;
             let found = self.kms.multisig_operation(operation)?;
             let key = self.kms.multisig_key(found.key)?;
             let message = self.kms.multisig_message(operation)?;
             if found.act.is_none() {
                 _ = way.authorize(Permission::MultisigComplete, &Target::None)?;
-            } else {
-                self.may_look(way)?;
             }
             if matches!(self.tally(way, (&key, &found)).state, OperationState::Complete) {
                 return Ok(Next::Done(Box::new(completed(&key, found, &message)?)));
@@ -299,6 +298,7 @@ impl MultiSigManager<'_> {
     ) -> Result<Operation, Error> {
         self.step("cancel", |way| {
             way.note("reason", reason.as_str());
+            self.may_look(way)?;
             let _turn = self.kms.multisig.take();
             let found = self.kms.multisig_operation(operation)?;
             let by = way.who.principal().to_string();
@@ -463,7 +463,7 @@ impl MultiSigManager<'_> {
         }
         let bytes = multisig::sign_bytes(&multisig_key, &found, &message);
         let what = Sign { key: &record, message: &bytes, scheme: Scheme::default() };
-        let admitted = lifecycle::admit_sign(grant, what, way.now)?;
+        let admitted = lifecycle::admit_joint_sign(grant, what, way.now)?;
         // A statement is of no use outside its operation; a transaction is one like any other.
         if multisig_key.form != Form::Approval && self.kms.is_guarded(ActKind::Sign, &record) {
             let order = Order::sign(record.id, &bytes, Scheme::default());

@@ -108,7 +108,7 @@ impl KeyManager {
             way.note("adopted", name);
             let policy = self.policy_for(&new)?;
             let id = self.next_key_id()?;
-            let admitted = lifecycle::admit_adopt(grant, Adopt { id, name });
+            let admitted = lifecycle::admit_adopt(grant, Adopt { id, name })?;
             let storage = self.storage(&new.storage)?;
             let found = storage::adopt(storage, compromise::observe(admitted))?;
             let algorithm = found.public_key.algorithm();
@@ -148,7 +148,7 @@ impl KeyManager {
                 return Err(Refused::ObjectOnRecord(record.id.into()).into());
             }
             way.intend()?;
-            let admitted = lifecycle::admit_remove_object(grant, RemoveObject { name });
+            let admitted = lifecycle::admit_remove_object(grant, RemoveObject { name })?;
             Ok(storage::remove_object(place, compromise::observe(admitted))?)
         })
     }
@@ -178,7 +178,8 @@ impl KeyManager {
             way.note("reason", reason.as_str());
             way.note("migrated_to", to.as_str());
             let grant = way.authorize_key(Permission::KeyRotate, &old)?;
-            let into = way.authorize_key(Permission::KeyImport, &old)?;
+            let copy = Target::NewKey { label: &old.label, purpose: old.purpose };
+            let into = way.authorize(Permission::KeyImport, &copy)?;
             _ = way.authorize_key(Permission::HsmAccess, &old)?;
             let policy = self.policy_of(&old);
             let grave = lifecycle::requires_mfa(Transition::BeginRotation, &policy)
