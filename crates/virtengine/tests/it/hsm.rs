@@ -1,12 +1,18 @@
 //! Tokens, against SoftHSM 2: as an operator meets them, and as OpenSC and OpenSSL see them.
 
+use std::io::Write;
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
+use serde_json::json;
 
 use crate::home::Home;
+use crate::serving::Serving;
+use crate::validator::message;
+use crate::validator::prevote;
 
 const LIBRARIES: [&str; 2] =
     ["/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so"];
@@ -399,4 +405,37 @@ fn no_pin_is_seen_in_the_process_list_the_log_or_the_output() {
         let bytes = std::fs::read(entry.unwrap().path()).unwrap();
         assert!(!bytes.windows(pin.len()).any(|window| window == pin.as_bytes()));
     }
+}
+
+#[test]
+fn daemon_signs_votes_with_a_key_that_is_in_the_token() {
+    let Some(soft) = Soft::new() else { return };
+    let home = &soft.home;
+    let new = ["keys", "add", "val", "--purpose", "consensus", "--storage", "hsm:soft"];
+    let key = home.json(&new);
+    let begin = ["validator", "state", "init", "val", "--chain-id", "c-1", "--height", "0"];
+    home.json(&[&begin[..], &["--reason", "new"]].concat());
+    let socket = home.file("privval.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    let config = home.path().join("config.toml");
+    let section = format!(
+        "{}[[validator]]\nchain_id = \"c-1\"\nkey = \"val\"\naddress = \"unix://{}\"\n",
+        std::fs::read_to_string(&config).unwrap(),
+        socket.display()
+    );
+    std::fs::write(&config, section).unwrap();
+    let daemon = Serving::unlocked(home, &[]);
+    let (mut node, _) = listener.accept().unwrap();
+    node.write_all(&prevote(7)).unwrap();
+    let signed = message(&mut node);
+    assert_eq!(signed[2], 0x0a, "a vote, and no refusal: {signed:?}");
+    assert_eq!(home.json(&["validator", "status"])[0]["height"], 7);
+    // Other keys of the token are used over the daemon too; the token itself is looked at without.
+    let account = soft.key("pay", "secp256k1");
+    assert_eq!((&key["storage"], &account["storage"]), (&json!("hsm:soft"), &json!("hsm:soft")));
+    let message = home.write("message", "hello");
+    home.run(&["sign", "pay", "--in", &message]).expect(0);
+    assert_eq!(home.refused(&["hsm", "list", "soft"], 4)["code"], "daemon_runs");
+    daemon.stop();
+    assert_eq!(home.json(&["hsm", "list", "soft"]).as_array().unwrap().len(), 2);
 }

@@ -110,7 +110,17 @@ fn questions_about_no_validator_say_what_to_do() {
     assert_eq!(home.refused(&unknown, 3)["code"], "state_missing");
 }
 
-fn message(stream: &mut UnixStream) -> Vec<u8> {
+/// What a node asks: a prevote for nil on chain `c-1`.
+pub(crate) fn prevote(height: u8) -> Vec<u8> {
+    let vote = [0x08, 1, 0x10, height, 0x2a, 6, 0x08, 0x80, 0xe2, 0xcf, 0xaa, 0x06];
+    let length = u8::try_from(vote.len()).unwrap();
+    let request = [&[0x0a, length][..], &vote, &[0x12, 3], b"c-1"].concat();
+    let inner = u8::try_from(request.len()).unwrap();
+    [&[inner + 2, 0x1a, inner][..], &request].concat()
+}
+
+/// What it is answered.
+pub(crate) fn message(stream: &mut UnixStream) -> Vec<u8> {
     let mut length = [0];
     stream.read_exact(&mut length).unwrap();
     let mut message = vec![0; usize::from(length[0])];
@@ -138,18 +148,10 @@ fn daemon_signs_for_the_nodes_of_its_configuration_and_counts_it() {
     node.write_all(&[2, 0x3a, 0]).unwrap();
     assert_eq!(message(&mut node), [0x42, 0]);
     // A prevote for nil at height 101, and what conflicts with it: an earlier one.
-    let vote = |height: u8| {
-        let vote =
-            [&[0x08, 1, 0x10, height, 0x2a, 6, 0x08, 0x80, 0xe2, 0xcf, 0xaa, 0x06][..]].concat();
-        let length = u8::try_from(vote.len()).unwrap();
-        let request = [&[0x0a, length][..], &vote, &[0x12, 3], b"c-1"].concat();
-        let inner = u8::try_from(request.len()).unwrap();
-        [&[inner + 2, 0x1a, inner][..], &request].concat()
-    };
-    node.write_all(&vote(101)).unwrap();
+    node.write_all(&prevote(101)).unwrap();
     let signed = message(&mut node);
     assert_eq!(signed[2], 0x0a, "a vote, and no refusal: {signed:?}");
-    node.write_all(&vote(100)).unwrap();
+    node.write_all(&prevote(100)).unwrap();
     let refused = String::from_utf8_lossy(&message(&mut node)).into_owned();
     assert!(refused.contains("which was signed already"), "{refused}");
     let told = daemon.journal("refused to sign");
