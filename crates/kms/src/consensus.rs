@@ -2,7 +2,7 @@
 //! sign next.
 //!
 //! For each key and chain there is one *floor*: the height, round and step of what was signed last,
-//! with the signed bytes and the signature. What is asked is decided against it ([`rules`]):
+//! with the signed bytes and the signature. What is asked is decided against it (`rules`):
 //!
 //! | asked | answer |
 //! |---|---|

@@ -4,7 +4,7 @@
 //! A [`MultiSigKey`] says who counts for how much. An [`Operation`] collects signatures over one
 //! message, in one of two forms:
 //!
-//! - *approval*: weighted signers of any algorithm sign the operation's [`statement`], which binds
+//! - *approval*: weighted signers of any algorithm sign the operation's [`statement()`], which binds
 //!   the key, the operation, the message, the threshold and the expiry, so that a signature counts
 //!   in this operation and in no other; what comes out is [`Evidence`] that anyone can verify.
 //! - *cosmos*: equal secp256k1 members sign a transaction's amino JSON; what comes out is the
