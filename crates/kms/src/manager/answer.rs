@@ -93,6 +93,7 @@ impl Refused {
             Self::Consensus(refusal) => consensus(refusal),
             Self::Elsewhere { refused, .. } => stored(refused),
             Self::ObjectOnRecord(_) => ("key_on_record", ErrorKind::Conflict),
+            Self::RuleNotAsked { .. } => ("rule_not_asked", ErrorKind::Unsafe),
             Self::NotInFile(_) => ("key_not_in_file", ErrorKind::Conflict),
             Self::KeyNotFound { .. } => ("key_not_found", ErrorKind::NotFound),
             Self::KeyMovedOn(_) => ("key_moved_on", ErrorKind::Conflict),
@@ -157,6 +158,9 @@ impl Refused {
             Self::MultiSigNotFound(_) => &["see what is there: virtengine multisig list"],
             Self::StorageNotFound(_) => {
                 &["the storages are file, memory, and hsm:NAME for each [hsm.NAME] of config.toml"]
+            }
+            Self::RuleNotAsked { .. } => {
+                &["let its quorum change the rule first: virtengine approval set, or remove"]
             }
             Self::ObjectOnRecord(_) => &["virtengine keys destroy NAME --reason TEXT"],
             Self::KeyNotFound { like, .. } if !like.is_empty() => {

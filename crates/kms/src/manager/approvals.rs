@@ -20,6 +20,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::access::PrincipalId;
 use crate::audit::EventType;
+use crate::key::KeyId;
+use crate::key::KeyState;
 use crate::key::ManagedKey;
 use crate::key::PublicKey;
 use crate::key::Reason;
@@ -166,6 +168,40 @@ impl KeyManager {
         !multisig::rules_for(act, &subject_of(key), &self.rules()).is_empty()
     }
 
+    /// Refuses to do without asking what rules are over: that `key` leaves its record for another, as
+    /// when its private half moves into a token.
+    pub(crate) fn check_under_no_rule(&self, key: &ManagedKey) -> Result<(), Error> {
+        let subject = subject_of(key);
+        let mut found = ActKind::ALL.into_iter().filter_map(|act| {
+            let rules = self.rules();
+            multisig::rules_for(act, &subject, &rules).first().map(|rule| rule.name.clone())
+        });
+        match found.next() {
+            None => Ok(()),
+            Some(rule) => Err(Refused::RuleNotAsked { rule, key: key.id.into() }.into()),
+        }
+    }
+
+    /// Refuses to do with `other` what only the rules over `asked` are asked about, where a rule over
+    /// `other` is not over `asked`.
+    pub(crate) fn check_rules_are_asked(
+        &self,
+        acts: &[ActKind],
+        (other, asked): (&ManagedKey, &ManagedKey),
+    ) -> Result<(), Error> {
+        let (rules, subject) = (self.rules(), subject_of(asked));
+        for act in acts {
+            let over_asked = multisig::rules_for(*act, &subject, &rules);
+            for rule in multisig::rules_for(*act, &subject_of(other), &rules) {
+                if !over_asked.iter().any(|over| over.name == rule.name) {
+                    let (rule, key) = (rule.name.clone(), other.id.into());
+                    return Err(Refused::RuleNotAsked { rule, key }.into());
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// The rules as they stand now, by name.
     pub(crate) fn rules(&self) -> Arc<Vec<ApprovalRule>> {
         Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
@@ -280,11 +316,21 @@ impl KeyManager {
     /// from the store, because whoever asks may hold the key's own lock. What cannot be read counts
     /// as stopped.
     fn is_stopped(&self, key: &PublicKey, now: Timestamp) -> bool {
-        let Some(id) = self.keys.find_public(key) else { return false };
-        match self.store.read::<ManagedKey>(&id.to_string()) {
-            Ok(Some(record)) => !permits(state_at(&record, now), KeyOperation::Verify),
-            Ok(None) | Err(_) => true,
-        }
+        // A key that was moved into a token has two records: one that is over stops nothing while
+        // the other lives, and what was stopped for cause stops both.
+        let read = |id: &KeyId| self.store.read::<ManagedKey>(&id.to_string()).ok().flatten();
+        let ids = self.keys.all_public(key);
+        let records: Vec<Option<ManagedKey>> = ids.iter().map(read).collect();
+        let is_over = |record: &Option<ManagedKey>| {
+            let state = record.as_ref().map(|record| state_at(record, now));
+            state.is_none_or(|state| !permits(state, KeyOperation::Verify))
+        };
+        let for_cause = |record: &Option<ManagedKey>| {
+            let state = record.as_ref().map(|record| record.state);
+            let stopped = [KeyState::Suspended, KeyState::Compromised];
+            is_over(record) && state.is_none_or(|state| stopped.contains(&state))
+        };
+        !records.is_empty() && (records.iter().any(for_cause) || records.iter().all(is_over))
     }
 
     /// Records, in batches, which operations time has ended. What it costs does not depend on how

@@ -214,7 +214,8 @@ impl KeyManager {
                 let time = last.time().unwrap_or(time);
                 let kept = turn.leave();
                 let Some(extension) = verdict.extension else {
-                    if self.is_recorded_again(draft.time) {
+                    // A log that takes nothing more says so here.
+                    if self.audit.fault().is_some() || self.is_recorded_again(draft.time) {
                         self.audit.record(draft)?.wait()?;
                     }
                     let signature = last.signature;
@@ -259,17 +260,52 @@ impl KeyManager {
 
     /// What the log tells was signed after a floor was written, by position.
     fn told_since(&self, floor: &Floor) -> Result<Told, Error> {
+        // The floor's own record too: where a crash lost it, another has its number.
+        let after = floor.record.saturating_sub(1);
+        let mut told = self.told((floor.key, &floor.chain), after)?;
+        told.retain(|position, _| *position > floor.position);
+        Ok(told)
+    }
+
+    /// What the log tells a key signed on a chain after a record, by position.
+    fn told(&self, (key, chain): (KeyId, &ChainId), after: u64) -> Result<Told, Error> {
         let event = Some(EventType::KeySigned);
-        let query = Query { after: floor.record, key: Some(floor.key), event, ..Query::default() };
+        let query = Query { after, key: Some(key), event, ..Query::default() };
         let mut told = Told::new();
         self.audit.files().visit(&query, |event, _| {
-            if let Some((position, last)) = read_back(&event, &floor.chain)
-                && position > floor.position
-            {
+            if let Some((position, last)) = read_back(&event, chain) {
                 told.insert(position, (Some(last), event.seq));
             }
         })?;
         Ok(told)
+    }
+
+    /// Refuses to begin a floor below what this private key is known to have signed on the chain: by
+    /// the log, and by the floors of its other records, such as the one it had before it was moved
+    /// into a token.
+    fn check_begins_above(
+        &self,
+        (key, chain): (&ManagedKey, &ChainId),
+        begun: Position,
+    ) -> Result<(), Error> {
+        let fingerprint = fingerprint(&key.public_key).to_string();
+        let floors = self.floors.all().into_iter();
+        let mut signed = Vec::new();
+        for floor in floors.filter(|f| f.fingerprint == fingerprint && f.chain == *chain) {
+            if floor.handed_over {
+                return Err(Refusal::HandedOver.into());
+            }
+            signed.push(floor.position);
+        }
+        for id in self.keys.all_public(&key.public_key) {
+            signed.extend(self.told((id, chain), 0)?.into_keys().next_back());
+        }
+        match signed.into_iter().max() {
+            Some(signed) if begun < signed => {
+                Err(Refusal::Lowering { asked: begun.height, signed }.into())
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 }
 
@@ -322,6 +358,7 @@ impl ConsensusManager<'_> {
                 binding: crate::consensus::Binding::none(),
             };
             self.kms.floors.check_none(&name)?;
+            self.kms.check_begins_above((record, chain), position)?;
             way.intend()?; // the floor is no row of the store: its record follows it
             self.kms.floors.begin(&name, begun)?;
             Ok(self.kms.floors.check(&name)?)

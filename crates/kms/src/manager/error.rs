@@ -99,6 +99,14 @@ pub enum Refused {
     /// The private key in a token is that of a record.
     #[error("this private key is that of {0}; it goes when that key is destroyed")]
     ObjectOnRecord(KeyRef),
+    /// An approval rule is over a key, and would not be asked.
+    #[error("approval rule {rule} is over {key}, and would not be asked")]
+    RuleNotAsked {
+        /// The rule.
+        rule: Label,
+        /// The key.
+        key: KeyRef,
+    },
     /// Only what is in a file can be moved into a token.
     #[error("the key is in storage {0}; only a key in a file can be moved")]
     NotInFile(StorageName),

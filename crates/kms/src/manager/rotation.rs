@@ -30,6 +30,7 @@ use crate::manager::keys::fingerprint;
 use crate::manager::moves::put_move;
 use crate::manager::orders::Order;
 use crate::manager::way::Way;
+use crate::multisig::ActKind;
 use crate::storage;
 use crate::store::Document;
 use crate::time::Timestamp;
@@ -238,6 +239,7 @@ impl KeyLifecycleManager<'_> {
         let Step(event, transition) = step;
         self.kms.operation(self.caller, event, |way| {
             way.note("reason", reason.as_str());
+            let is_given = new.is_some();
             let (old, new) = match new {
                 Some(new) => (way.find(old)?.read().id, Some(way.find(new)?.read().id)),
                 None => (Self::rotating(way, old)?, None),
@@ -270,6 +272,15 @@ impl KeyLifecycleManager<'_> {
             let grave = lifecycle::requires_mfa(transition, &policy)
                 || lifecycle::requires_mfa(transition, &new_policy);
             _ = way.confirm_if(grave, grant)?;
+            // The rules over the old key are asked; the successor is put into use, and a successor that
+            // was there before is used under the old one's name.
+            if transition != Transition::AbortRotation {
+                let uses = [ActKind::Activate, ActKind::Rotate];
+                self.kms.check_rules_are_asked(&uses, (&new, &old))?;
+            }
+            if is_given {
+                self.kms.check_rules_are_asked(&ActKind::ALL, (&old, &new))?;
+            }
             let by = way.who.principal().to_string();
             let standing = match order_of(transition, (&old, new.id), reason) {
                 Some(order) => Some(self.kms.standing(way, &order, Some(&old))?),

@@ -48,7 +48,7 @@ pub(crate) struct KeyTable {
 struct Inner {
     by_id: HashMap<KeyId, Arc<Slot>>,
     /// No two records have one public key.
-    by_public: HashMap<PublicKey, KeyId>,
+    by_public: HashMap<PublicKey, Vec<KeyId>>,
     /// The current key of each lineage, under the label's folded form.
     current: HashMap<Box<str>, KeyId>,
 }
@@ -68,7 +68,7 @@ impl KeyTable {
     pub(crate) fn insert(&self, key: ManagedKey) {
         let mut inner = self.inner.write().unwrap_or_else(PoisonError::into_inner);
         inner.current.entry(key.label.folded().into()).or_insert(key.id);
-        inner.by_public.insert(key.public_key.clone(), key.id);
+        inner.by_public.entry(key.public_key.clone()).or_default().push(key.id);
         inner.by_id.insert(key.id, Arc::new(Slot(RwLock::new(key))));
     }
 
@@ -99,7 +99,13 @@ impl KeyTable {
     /// The key with this public half. Takes no key's lock.
     pub(crate) fn find_public(&self, key: &PublicKey) -> Option<KeyId> {
         let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
-        inner.by_public.get(key).copied()
+        inner.by_public.get(key).and_then(|ids| ids.first()).copied()
+    }
+
+    /// All keys with this public half: several, where one was moved into a token. Takes no key's lock.
+    pub(crate) fn all_public(&self, key: &PublicKey) -> Vec<KeyId> {
+        let inner = self.inner.read().unwrap_or_else(PoisonError::into_inner);
+        inner.by_public.get(key).cloned().unwrap_or_default()
     }
 
     /// Whether the home has a record of `id`, whatever its state.

@@ -188,6 +188,7 @@ impl KeyManager {
             if old.storage.as_str() != "file" || old.storage == *to {
                 return Err(Refused::NotInFile(old.storage.clone()).into());
             }
+            self.check_under_no_rule(&old)?;
             let storage = self.storage(to)?;
             let admitted = lifecycle::admit_migrate(grant, Migrate { key: &old }, way.now)?;
             // 1. The private half, in the token, tested there.

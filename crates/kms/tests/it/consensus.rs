@@ -93,7 +93,7 @@ fn vote(height: i64, block: u8) -> Vote {
     }
 }
 
-fn refused(answer: Result<Vouched, Error>) -> (&'static str, ErrorKind) {
+fn refused<T: std::fmt::Debug>(answer: Result<T, Error>) -> (&'static str, ErrorKind) {
     let error = answer.unwrap_err();
     (error.code(), error.kind())
 }
@@ -280,6 +280,24 @@ fn state_that_was_deleted_copied_or_emptied_signs_nothing() {
     fs::write(&path, &whole).unwrap();
     fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     after("state_elsewhere");
+}
+
+// The log still knows what was signed, whatever became of the floor.
+#[test]
+fn state_that_was_deleted_is_not_begun_below_what_the_log_tells() {
+    let validator = Validator::new();
+    let (kms, _alice) = validator.home.enter();
+    for height in 10..13 {
+        validator.ask(&kms, &vote(height, 1)).unwrap();
+    }
+    kms.close().unwrap();
+    fs::remove_file(validator.floor_file()).unwrap();
+    let (kms, alice) = validator.home.enter();
+    assert_eq!(refused(begin(&kms, &alice, 11)).0, "state_lowering");
+    assert_eq!(refused(begin(&kms, &alice, 0)).0, "state_lowering");
+    begin(&kms, &alice, 12).unwrap();
+    assert_eq!(refused(validator.ask(&kms, &vote(12, 2))), DOUBLE);
+    validator.ask(&kms, &vote(13, 1)).unwrap();
 }
 
 #[test]

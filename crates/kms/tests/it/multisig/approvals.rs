@@ -6,6 +6,7 @@ use kms::access::Assignment;
 use kms::access::PermissionSet;
 use kms::access::PrincipalKind;
 use kms::access::Scope;
+use kms::access::Selection;
 use kms::key::KeyState;
 use kms::key::Scheme;
 use kms::lifecycle::KeyLifecyclePolicy;
@@ -406,4 +407,32 @@ fn approvals_survive_a_crash_and_are_still_spent_once() {
     assert!(refused.to_string().ends_with("signed: nobody; missing: ann, ben, cem"), "{refused}");
     let expired = |event: &kms::audit::AuditEvent| event.operation.as_deref() == Some("expire");
     assert_eq!(records(&home).iter().filter(|event| expired(event)).count(), 1);
+}
+
+// A successor that was there before is put into use, and is used under the old one's name: a rule over
+// one of the two alone is not gone round.
+#[test]
+fn successor_of_its_own_leads_round_no_rule() {
+    let guarded = Guarded::new();
+    let (kms, admin) = (&guarded.kms, &guarded.admin);
+    for name in ["treasury", "dev", "plain"] {
+        make(kms, admin, name);
+    }
+    for (rule, act) in [("signing", ActKind::Sign), ("use", ActKind::Activate)] {
+        let only = Selection::new(vec![], vec!["treasury".parse().unwrap()], vec![]).unwrap();
+        let scope = Scope::Only(only);
+        let acts = BTreeSet::from([act]);
+        let (name, quorum) = (label(rule), "board".to_owned());
+        let new = NewRule { name, acts, scope, quorum, initiator_counts: false };
+        kms.multisig(admin).set_rule(new).unwrap();
+    }
+    let why = because("round it");
+    for (old, new) in [("treasury", "dev"), ("dev", "treasury")] {
+        let refused = kms.lifecycle(admin).rotate_key(&named(old), &named(new), &why);
+        match refused {
+            Err(Error::Refused(Refused::RuleNotAsked { .. })) => {}
+            other => panic!("{old} to {new}: {other:?}"),
+        }
+    }
+    kms.lifecycle(admin).rotate_key(&named("dev"), &named("plain"), &why).unwrap();
 }
