@@ -300,6 +300,24 @@ fn state_that_was_deleted_is_not_begun_below_what_the_log_tells() {
     validator.ask(&kms, &vote(13, 1)).unwrap();
 }
 
+// A key that was moved is the same key: its private half has signed what it has signed.
+#[test]
+fn state_of_a_key_that_was_moved_is_not_begun_below_that_of_its_other_record() {
+    let validator = Validator::new();
+    let options = Options { stays: true, ..validator.home.options() };
+    let kms = KeyManager::open(options).unwrap();
+    let alice = validator.home.admin(&kms);
+    for height in 10..13 {
+        validator.ask(&kms, &vote(height, 1)).unwrap();
+    }
+    let to = "memory".parse().unwrap();
+    kms.migrate_key(&alice, &named("val"), (&to, &because("another place"))).unwrap();
+    assert_eq!(refused(begin(&kms, &alice, 11)).0, "state_lowering");
+    fs::remove_file(validator.floor_file()).unwrap();
+    assert_eq!(refused(begin(&kms, &alice, 11)).0, "state_lowering", "the log knows it too");
+    begin(&kms, &alice, 12).unwrap();
+}
+
 #[test]
 fn home_copied_to_another_machine_signs_nothing_until_a_person_confirms_the_height() {
     let validator = Validator::new();

@@ -434,5 +434,10 @@ fn successor_of_its_own_leads_round_no_rule() {
             other => panic!("{old} to {new}: {other:?}"),
         }
     }
+    let moved = kms.migrate_key(admin, &named("treasury"), (&"memory".parse().unwrap(), &why));
+    match moved {
+        Err(Error::Refused(Refused::RuleNotAsked { .. })) => {}
+        other => panic!("into another storage: {other:?}"),
+    }
     kms.lifecycle(admin).rotate_key(&named("dev"), &named("plain"), &why).unwrap();
 }
